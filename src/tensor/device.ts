@@ -1,0 +1,215 @@
+/**
+ * The device: one adapter, its limits and features, and the parts that share it (pool, kernels, recorder).
+ *
+ * Errors that the driver reports late are kept here and thrown at the next await on the engine.
+ */
+import { type Block, BufferPool, CANARY_BYTES, CANARY_WORD, type MemoryReport } from "./buffers.ts";
+import { Recorder } from "./commands.ts";
+import { AdapterError, CanaryError, DeviceLostError, GpuValidationError, OutOfMemoryError, type RediffError } from "./errors.ts";
+import { KernelCache } from "./kernel.ts";
+
+/** Checks that cost time, off by default. */
+export interface DebugLevels {
+  /** Checks every output for NaN and infinity, by bits, after the operation that made it. */
+  readonly finite?: boolean;
+  /** Puts a guard behind every buffer; `checkCanaries` tells whether a kernel wrote there. */
+  readonly canary?: boolean;
+}
+
+export interface DeviceOptions {
+  readonly debug?: DebugLevels;
+  /** The WebGPU implementation. Default: Dawn in Node, `navigator.gpu` in a browser. */
+  readonly gpu?: GPU;
+  /** Kernel texts by name, for where there are no files (a browser). */
+  readonly kernels?: Readonly<Record<string, string>>;
+  /** Do not use these features although the adapter has them: to test the paths without them. */
+  readonly without?: readonly ("subgroups" | "shader-f16" | "timestamp-query")[];
+}
+
+const WANTED_FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
+const WANTED_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+] as const;
+
+const canary = new Uint32Array(CANARY_BYTES / 4).fill(CANARY_WORD);
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly info: GPUAdapterInfo;
+  /** Lanes of a subgroup when the adapter has them and they never vary; else undefined. */
+  readonly subgroupSize: number | undefined;
+  readonly debug: DebugLevels;
+  readonly pool: BufferPool;
+  readonly kernels: KernelCache;
+  readonly recorder: Recorder;
+  /** Whether operations record what backward needs; `noGrad` switches it off. */
+  gradEnabled = true;
+  /** Lifetimes, innermost last: what is made belongs to the last one and is freed with it (see `scope`). */
+  readonly scopes: Set<{ dispose(): void }>[] = [];
+  /** Run at the next await, after the work recorded so far: the debug checks put themselves here. */
+  readonly pendingChecks: (() => Promise<void>)[] = [];
+  #errors: RediffError[] = [];
+  #closed = false;
+
+  constructor(gpu: GPUDevice, info: GPUAdapterInfo, readKernel: (name: string) => string, debug: DebugLevels) {
+    this.gpu = gpu;
+    this.info = info;
+    this.debug = debug;
+    const { subgroupMinSize, subgroupMaxSize } = info;
+    this.subgroupSize = gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
+    this.pool = new BufferPool(gpu, debug.canary === true);
+    this.kernels = new KernelCache(gpu, readKernel, (error) => this.report(error));
+    this.recorder = new Recorder(gpu, debug.canary ? CANARY_BYTES : 0);
+    gpu.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.report(
+        error instanceof GPUOutOfMemoryError
+          ? new OutOfMemoryError(`The device is out of memory. ${error.message}`, { ...this.memory() })
+          : new GpuValidationError(`The device refused a command. ${error.message}`),
+      );
+    });
+    void gpu.lost.then(({ reason, message }) => {
+      if (!this.#closed) this.report(new DeviceLostError(`The device was lost (${reason}). ${message} Open a new one with openDevice().`, { reason }));
+      this.#closed = true;
+    });
+  }
+
+  get isSoftware(): boolean {
+    return /llvmpipe|lavapipe|swiftshader|warp|software/i.test(`${this.info.description} ${this.info.architecture} ${this.info.device}`);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  memory(): MemoryReport {
+    return this.pool.report();
+  }
+
+  /** A buffer from the pool, with a guard behind it at debug level `canary`. */
+  allocate(bytes: number, label: string): Block {
+    const block = this.pool.acquire(bytes, label);
+    if (this.debug.canary) this.recorder.upload(block, new Uint8Array(canary.buffer), block.bytes);
+    return block;
+  }
+
+  /** Keeps an error for the next await. */
+  report(error: RediffError): void {
+    this.#errors.push(error);
+  }
+
+  /** Throws the first error that was reported since the last call. Further ones are listed in its `facts`. */
+  throwPending(): void {
+    const [first, ...rest] = this.#errors;
+    this.#errors = [];
+    if (!first) return;
+    if (rest.length) Object.assign(first.facts, { further: rest.map((error) => error.message) });
+    throw first;
+  }
+
+  /** Submits all recorded work and waits until the device has done it. */
+  async flush(): Promise<void> {
+    if (this.#closed) {
+      this.throwPending();
+      throw new DeviceLostError("The device is closed. Open a new one with openDevice().");
+    }
+    await this.recorder.flush();
+    await this.gpu.queue.onSubmittedWorkDone();
+    await this.#settle();
+  }
+
+  /** Submits all recorded work without waiting for it; errors so far are thrown. */
+  async submit(): Promise<void> {
+    await this.recorder.flush();
+    this.throwPending();
+  }
+
+  /** Copies `bytes` of a buffer to memory: submits all recorded work and waits for it. */
+  async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    if (this.#closed) {
+      this.throwPending();
+      throw new DeviceLostError("The device is closed. Open a new one with openDevice().");
+    }
+    const size = Math.ceil(bytes / 4) * 4;
+    const staging = this.gpu.createBuffer({ label: "read", size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    this.recorder.copy(buffer, staging, size, offset);
+    try {
+      await this.recorder.flush();
+      await staging.mapAsync(GPUMapMode.READ);
+      const copy = staging.getMappedRange().slice(0);
+      await this.#settle();
+      return copy;
+    } catch (error) {
+      // A lost device rejects the mapping a little before it says so itself.
+      await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
+      this.throwPending();
+      throw error;
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** At debug level `canary`: throws CanaryError when a kernel wrote behind the end of a live buffer. */
+  async checkCanaries(): Promise<void> {
+    for (const block of this.pool.live) {
+      const words = new Uint32Array(await this.readBuffer(block.buffer, block.bytes, CANARY_BYTES));
+      const at = words.findIndex((word) => word !== CANARY_WORD);
+      if (at >= 0)
+        throw new CanaryError(`${block.label}: a kernel wrote ${4 * at} bytes behind the end of its buffer of ${block.bytes} bytes.`, {
+          label: block.label,
+          bytes: block.bytes,
+        });
+    }
+  }
+
+  /** Destroys every buffer and the device. Tensors of it can no longer be used. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    await this.recorder.flush();
+    await this.gpu.queue.onSubmittedWorkDone();
+    this.#closed = true;
+    this.recorder.close();
+    this.pool.close();
+    this.gpu.destroy();
+    await this.gpu.lost;
+  }
+
+  async #settle(): Promise<void> {
+    const checks = this.pendingChecks.splice(0);
+    for (const check of checks) await check();
+    this.throwPending();
+  }
+}
+
+/**
+ * Opens the default adapter. In Node that is Dawn's; in a browser `navigator.gpu`, and `kernels` must be given.
+ * Throws AdapterError when there is none.
+ */
+export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const node = options.gpu && options.kernels ? undefined : await import("./node.ts");
+  const gpu = options.gpu ?? (await node!.nodeGpu());
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter)
+    throw new AdapterError("WebGPU finds no adapter on this machine. `npm run doctor` says what it saw and which command would help.");
+  const { kernels, without = [] } = options;
+  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature) && !without.includes(feature));
+  const requiredLimits: Record<string, number> = {};
+  for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
+  const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  const readKernel = kernels
+    ? (name: string) => {
+        const text = kernels[name];
+        if (text === undefined) throw new AdapterError(`Kernel ${name}.wgsl is not in the bundle.`, { name });
+        return text;
+      }
+    : node!.readKernelFile;
+  return new Device(device, adapter.info, readKernel, options.debug ?? {});
+}

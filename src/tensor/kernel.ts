@@ -1,0 +1,188 @@
+/**
+ * Kernels: a `.wgsl` file is read, its bindings, parameters and overrides are reflected from the text, and pipelines are
+ * compiled from it on demand, asynchronously and once for each set of overrides and substitutions.
+ *
+ * The file is the only declaration of its bindings. The host matches buffers and parameters to it by name.
+ */
+import { GpuValidationError, RediffError, ShaderError } from "./errors.ts";
+
+/** One storage binding, as the file declares it. */
+export interface StorageBinding {
+  readonly name: string;
+  readonly binding: number;
+  readonly access: "read" | "read_write";
+}
+
+/** One scalar of `struct Params`, in declaration order; each takes four bytes. */
+export interface Param {
+  readonly name: string;
+  readonly type: "u32" | "i32" | "f32";
+}
+
+export interface KernelSource {
+  readonly name: string;
+  readonly text: string;
+  readonly bindings: readonly StorageBinding[];
+  readonly params: readonly Param[];
+  readonly overrides: readonly string[];
+}
+
+/** A compiled variant of a kernel. `pipeline` is set once `ready` has resolved. */
+export interface Kernel {
+  readonly id: number;
+  readonly source: KernelSource;
+  readonly layout: GPUBindGroupLayout;
+  readonly ready: Promise<void>;
+  pipeline: GPUComputePipeline | undefined;
+}
+
+/** What makes one variant of a kernel different from another. */
+export interface Variant {
+  /** Values of the file's `override` constants. */
+  readonly overrides?: Readonly<Record<string, number | boolean>>;
+  /** `alias NAME = f32;` lines whose element type is replaced (storage types). */
+  readonly types?: Readonly<Record<string, string>>;
+  /** One-line functions whose expression is replaced (the rows of the elementwise table). */
+  readonly functions?: Readonly<Record<string, string>>;
+}
+
+const bindingPattern = /@group\(0\)\s*@binding\((\d+)\)\s*var<(uniform|storage)(?:,\s*(read|read_write))?>\s*(\w+)\s*:/g;
+const overridePattern = /^override\s+(\w+)\s*:/gm;
+
+/** Reads bindings, parameters and override names from WGSL text. Throws ShaderError when the file breaks the house rules. */
+export function reflect(name: string, text: string): KernelSource {
+  const bindings: StorageBinding[] = [];
+  for (const [, index, space, access, binding] of text.matchAll(bindingPattern)) {
+    if (space === "uniform") {
+      if (binding !== "params" || index !== "0")
+        throw new ShaderError(`${name}.wgsl: the only uniform is \`params\` at binding 0, not \`${binding}\` at ${index}.`, { name });
+    } else bindings.push({ name: binding!, binding: Number(index), access: (access ?? "read") as StorageBinding["access"] });
+  }
+  const struct = /struct Params\s*\{([^}]*)\}/.exec(text)?.[1] ?? "";
+  const params: Param[] = [];
+  for (const [, param, type] of struct.replace(/\/\/.*$/gm, "").matchAll(/(\w+)\s*:\s*([\w<>]+)/g)) {
+    if (type !== "u32" && type !== "i32" && type !== "f32")
+      throw new ShaderError(`${name}.wgsl: Params holds scalars only; \`${param}\` is ${type}.`, { name, param, type });
+    params.push({ name: param!, type });
+  }
+  return { name, text, bindings, params, overrides: [...text.matchAll(overridePattern)].map((match) => match[1]!) };
+}
+
+/** Applies the textual part of a variant: storage types and table expressions. */
+export function specialise(source: KernelSource, variant: Variant): string {
+  let text = source.text;
+  for (const [alias, type] of Object.entries(variant.types ?? {})) {
+    if (type === "f32") continue;
+    const replaced = text.replace(new RegExp(`^alias ${alias} = \\w+;`, "m"), `alias ${alias} = ${type};`);
+    if (replaced === text) throw new ShaderError(`${source.name}.wgsl has no \`alias ${alias} = f32;\` to store as ${type}.`, { alias });
+    text = type === "f16" && !/^enable f16;/m.test(replaced) ? `enable f16;\n${replaced}` : replaced;
+  }
+  for (const [name, expression] of Object.entries(variant.functions ?? {})) {
+    const pattern = new RegExp(`^(fn ${name}\\([^)]*\\) -> [\\w<>]+ \\{ return ).*?(; \\})`, "m");
+    if (!pattern.test(text)) throw new ShaderError(`${source.name}.wgsl has no one-line \`fn ${name}\` to fill.`, { name });
+    text = text.replace(pattern, (_, head: string, tail: string) => head + expression + tail);
+  }
+  return text;
+}
+
+function variantKey(name: string, { overrides = {}, types = {}, functions = {} }: Variant): string {
+  const part = (record: Readonly<Record<string, unknown>>) =>
+    Object.keys(record)
+      .sort()
+      .map((key) => `${key}=${String(record[key])}`)
+      .join(",");
+  return `${name}|${part(overrides)}|${part(types)}|${part(functions)}`;
+}
+
+/** All kernels of one device, by name and variant. */
+export class KernelCache {
+  readonly #gpu: GPUDevice;
+  readonly #read: (name: string) => string;
+  readonly #sources = new Map<string, KernelSource>();
+  readonly #kernels = new Map<string, Kernel>();
+  readonly #onError: (error: RediffError) => void;
+
+  constructor(gpu: GPUDevice, read: (name: string) => string, onError: (error: RediffError) => void) {
+    this.#gpu = gpu;
+    this.#read = read;
+    this.#onError = onError;
+  }
+
+  get size(): number {
+    return this.#kernels.size;
+  }
+
+  source(name: string): KernelSource {
+    let source = this.#sources.get(name);
+    if (!source) this.#sources.set(name, (source = reflect(name, this.#read(name))));
+    return source;
+  }
+
+  /** The kernel for this variant; its compilation starts now if it is new, and `ready` tells when it has ended. */
+  get(name: string, variant: Variant): Kernel {
+    const key = variantKey(name, variant);
+    let kernel = this.#kernels.get(key);
+    if (!kernel) {
+      const source = this.source(name);
+      const unknown = Object.keys(variant.overrides ?? {}).find((override) => !source.overrides.includes(override));
+      if (unknown)
+        throw new ShaderError(`${name}.wgsl has no override ${unknown}; it has ${source.overrides.join(", ") || "none"}.`, { name, unknown });
+      kernel = this.#compile(this.#kernels.size, source, variant, key);
+      this.#kernels.set(key, kernel);
+    }
+    return kernel;
+  }
+
+  #compile(id: number, source: KernelSource, variant: Variant, label: string): Kernel {
+    const gpu = this.#gpu;
+    const storage = source.bindings.map(
+      ({ binding, access }): GPUBindGroupLayoutEntry => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+      }),
+    );
+    const uniform: GPUBindGroupLayoutEntry[] = source.params.length
+      ? [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }]
+      : [];
+    const layout = gpu.createBindGroupLayout({ label, entries: [...uniform, ...storage] });
+    const code = specialise(source, variant);
+    const module = gpu.createShaderModule({ label, code });
+    const constants: Record<string, number> = {};
+    for (const [name, value] of Object.entries(variant.overrides ?? {})) constants[name] = Number(value);
+    const kernel: { -readonly [K in keyof Kernel]: Kernel[K] } = {
+      id,
+      source,
+      layout,
+      pipeline: undefined,
+      ready: Promise.resolve(),
+    };
+    kernel.ready = gpu
+      .createComputePipelineAsync({
+        label,
+        layout: gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: "main", constants },
+      })
+      .then(
+        (pipeline) => void (kernel.pipeline = pipeline),
+        async (reason: unknown) => this.#onError(await describeShaderError(source.name, label, module, code, reason)),
+      );
+    return kernel;
+  }
+}
+
+async function describeShaderError(
+  name: string,
+  label: string,
+  module: GPUShaderModule,
+  code: string,
+  reason: unknown,
+): Promise<RediffError> {
+  const lines = code.split("\n");
+  const { messages } = await module.getCompilationInfo();
+  const errors = messages.filter((message) => message.type === "error");
+  if (!errors.length)
+    return new GpuValidationError(`${name}.wgsl: the pipeline ${label} was refused. ${String(reason)}`, { name, label });
+  const text = errors.map(({ lineNum, linePos, message }) => `  ${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ""}`);
+  return new ShaderError(`${name}.wgsl does not compile (${label}):\n${text.join("\n")}`, { name, label });
+}

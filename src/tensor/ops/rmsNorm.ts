@@ -1,0 +1,37 @@
+import { sliceRows, sumColumns } from "../columns.ts";
+import { defineOp, f32 } from "../op.ts";
+import { lanesOf, run } from "../run.ts";
+import { empty, type Tensor } from "../tensor.ts";
+
+/**
+ * rmsNorm: divide every row by its root mean square, then scale by a learned gain.
+ *
+ *   r[n] = (mean_c x[n,c]² + eps)^(-1/2)      y[n,c] = x[n,c] · r[n] · g[c]
+ *
+ * Backward, with d = dy·g and h = x·r (the normalised row):
+ *   dx[n,c] = r[n] · (d[n,c] − h[n,c] · mean_c(d·h))      dg[c] = Σ_n dy[n,c] · h[n,c]
+ *
+ * r is kept because it is N numbers; h would be N·C, so it is computed again.
+ */
+const op = defineOp("rmsNorm", {
+  inputs: { x: f32("N*", "C"), g: f32("C") },
+  outputs: { y: f32("N*", "C") },
+  saved: { r: f32("N*") },
+  attrs: { eps: 1e-5 },
+  forward: ({ x, g, y, r, N, C, eps }) => {
+    run("rmsNorm", { x, g, y, r }, { N, C, eps }, { workgroups: N, overrides: { LANES: lanesOf(x.device) } });
+  },
+  backward: ({ x, g, r, dy, dx, dg, N, C }) => {
+    const overrides = { LANES: lanesOf(x.device) };
+    if (dx) run("rmsNormBackward", { x, g, r, dy, dx }, { N, C }, { workgroups: N, overrides });
+    if (dg) {
+      const { rows, slices, columns } = sliceRows(x, N, C);
+      const part = empty(x.device, [slices, C], "f32", "rmsNorm.dg slices");
+      run("rmsNormGain", { x, r, dy, part }, { N, C, rows }, { workgroups: [columns, slices], overrides });
+      sumColumns(part, dg, slices, C);
+    }
+  },
+});
+
+/** x (…, C) and gain (C) to (…, C). Source: Zhang and Sennrich 2019. PyTorch: F.rms_norm(x, [C], gain, eps). */
+export const rmsNorm = (x: Tensor, g: Tensor, eps = 1e-5): Tensor => op({ x, g }, { eps }).y;

@@ -1,0 +1,102 @@
+/** Running a kernel on tensors: matching them to bindings by name, and the debug checks that follow. */
+import type { Workgroups } from "./commands.ts";
+import type { Device } from "./device.ts";
+import { NonFiniteError, ShapeError } from "./errors.ts";
+import type { Variant } from "./kernel.ts";
+import { showShape } from "./shape.ts";
+import { empty, Tensor } from "./tensor.ts";
+
+export interface Launch extends Variant {
+  readonly workgroups: Workgroups;
+}
+
+/**
+ * Records one dispatch of `kernels/<name>.wgsl`. Tensors must be contiguous; `params` fills the uniform.
+ * `label` names the operation in errors and profiles; default: the kernel's name.
+ */
+export function run(
+  name: string,
+  tensors: Readonly<Record<string, Tensor>>,
+  params: Readonly<Record<string, number>>,
+  launch: Launch,
+  label: string = name,
+): void {
+  const values = Object.values(tensors);
+  const { device } = values[0]!;
+  const blocks = Object.fromEntries(
+    Object.entries(tensors).map(([binding, tensor]) => {
+      if (!tensor.contiguous) throw new ShapeError(`${label}: ${binding} must be contiguous; it is a view ${showShape(tensor.shape)}.`, { binding });
+      return [binding, tensor.block];
+    }),
+  );
+  const kernel = device.kernels.get(name, launch);
+  device.recorder.dispatch(kernel, blocks, params, launch.workgroups, label);
+  if (device.debug.finite)
+    for (const { name: binding, access } of kernel.source.bindings)
+      if (access === "read_write" && tensors[binding]!.dtype === "f32") checkFinite(tensors[binding]!, label, binding);
+}
+
+/** Lanes of a workgroup for kernels without barriers: a software adapter wants one vector, a GPU several warps. */
+export const lanesOf = (device: Device): number => (device.isSoftware ? (device.subgroupSize ?? 8) : 64);
+
+/**
+ * How to spread `count` independent items over workgroups of `lanes` with a loop of `STEPS` in each lane. Few, long
+ * workgroups on a software adapter, where each costs about as much as ten vector operations; many short ones on a GPU.
+ */
+export function spread(device: Device, count: number): { workgroups: [number, number]; overrides: { LANES: number }; steps: number } {
+  const lanes = lanesOf(device);
+  const longest = device.isSoftware ? 64 : 4;
+  const steps = Math.max(1, Math.min(longest, Math.ceil(count / (lanes * 32))));
+  const groups = Math.ceil(count / (lanes * steps));
+  // A dimension holds 65,535 workgroups; what is more goes to the second one.
+  const columns = Math.min(groups, 32768);
+  return { workgroups: [columns, Math.ceil(groups / columns)], overrides: { LANES: lanes }, steps };
+}
+
+/** x itself when it is contiguous, else a copy in row-major order (kernels/copyStrided.wgsl, up to six axes). */
+export function contiguous(x: Tensor, label = "contiguous"): Tensor {
+  if (x.contiguous) return x;
+  const copy = empty(x.device, x.shape, x.dtype, label);
+  copyStrided(x, copy);
+  return copy;
+}
+
+/** Writes the elements of any view to a contiguous tensor of the same shape. */
+export function copyStrided(x: Tensor, copy: Tensor): void {
+  if (x.rank > 6) throw new ShapeError(`copy: at most six axes; the tensor is ${showShape(x.shape)}. Merge axes with reshape first.`, { shape: x.shape });
+  const { workgroups, overrides, steps } = spread(x.device, x.size);
+  const params: Record<string, number> = { count: x.size, steps, offset: x.offset };
+  for (let i = 0; i < 6; i++) {
+    const axis = i - 6 + x.rank;
+    params[`n${i}`] = x.shape[axis] ?? 1;
+    params[`s${i}`] = x.strides[axis] ?? 0;
+  }
+  const { device } = x;
+  const kernel = device.kernels.get("copyStrided", { overrides, types: { Element: x.dtype } });
+  device.recorder.dispatch(kernel, { x: x.block, y: copy.block }, params, workgroups, "copyStrided");
+}
+
+/** into += x, element by element, for f32 tensors of one shape. Gradients are summed with it. */
+export function accumulate(into: Tensor, x: Tensor): void {
+  const count = Math.ceil(into.size / 4);
+  const { workgroups, overrides, steps } = spread(into.device, count);
+  run("accumulate", { x: contiguous(x), y: into }, { count, steps }, { workgroups, overrides });
+}
+
+/** Asks, at the next await, whether `x` holds a value that is not finite. The count is taken now, in order. */
+function checkFinite(x: Tensor, label: string, binding: string): void {
+  const { device } = x;
+  const outer = device.scopes.splice(0); // The count must outlive the scope that the operation runs in.
+  const count = empty(device, [1], "u32", "countNonFinite");
+  device.scopes.push(...outer);
+  device.recorder.clear(count.block);
+  const kernel = device.kernels.get("countNonFinite", {});
+  device.recorder.dispatch(kernel, { x: x.block, bad: count.block }, { count: x.size }, 1, "countNonFinite");
+  const { shape } = x;
+  device.pendingChecks.push(async () => {
+    const bad = await count.item();
+    count.dispose();
+    if (bad)
+      throw new NonFiniteError(`${label}: ${bad} of ${x.size} values of ${binding} ${showShape(shape)} are NaN or infinite.`, { label, binding, bad });
+  });
+}

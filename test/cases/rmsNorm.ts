@@ -1,0 +1,28 @@
+import fc from "fast-check";
+import { rmsNorm } from "../../src/tensor/index.ts";
+import { defineCase, filled, sizes } from "../support/opCase.ts";
+
+export default defineCase({
+  name: "rmsNorm",
+  params: fc.record({ N: sizes(), C: sizes() }),
+  always: [{ N: 168, C: 128 }],
+  inputs: ({ N, C }) => ({ x: { shape: [N, C] }, g: { shape: [C] } }),
+  reference: ({ x, g }, { C }) => {
+    const y = filled(x!.shape, (i) => {
+      const row = x!.data.subarray(i - (i % C), i - (i % C) + C);
+      const mean = row.reduce((sum, value) => sum + value * value, 0) / C;
+      return (x!.data[i]! / Math.sqrt(mean + 1e-5)) * g!.data[i % C]!;
+    });
+    return { y };
+  },
+  run: ({ x, g }) => ({ y: rmsNorm(x!, g!) }),
+  differentiable: ["x", "g"],
+  tolerance: 1e-5,
+  edges: [
+    { params: { N: 3, C: 8 }, values: { x: [0] } },
+    { params: { N: 3, C: 8 }, values: { x: [1e15, -1e15, 1] } },
+  ],
+  flops: ({ N, C }) => 4 * N * C,
+  bytes: ({ N, C }) => 8 * N * C,
+  bench: [{ N: 4096, C: 512 }, { N: 2688, C: 128 }],
+});
