@@ -233,7 +233,10 @@ const cuts: Record<string, readonly string[]> = {
   ua: [" represent grain fields under a blue sky"],
   ug: [" (the national symbol)"],
   vc: [", which stands for Vincent"],
-  wf: ["unofficial, local flag has ", ", representing the three native kings of the islands and the French administrator"],
+  wf: [
+    "unofficial, local flag has ",
+    ", representing the three native kings of the islands and the French administrator",
+  ],
   ws: [" representing the Southern Cross constellation"],
   zw: [" representing the long history of the country", ", which symbolizes peace"],
 };
@@ -242,13 +245,18 @@ const cuts: Record<string, readonly string[]> = {
 function visiblePart(id: string, description: string): string {
   let text = description;
   for (const cut of cuts[id] ?? []) {
-    if (text.split(cut).length !== 2) throw new Error(`visiblePart: a cut must occur once, but in ${id} ${JSON.stringify(cut)} does not; correct the table of cuts.`);
+    if (text.split(cut).length !== 2)
+      throw new Error(
+        `visiblePart: a cut must occur once, but in ${id} ${JSON.stringify(cut)} does not; correct the table of cuts.`,
+      );
     text = text.replace(cut, () => "");
   }
   const clauses = text.split(/; (?![^(]*\))/);
   const keep = Object.entries(visibleClauses).find(([, ids]) => ids.split(/\s+/).includes(id))?.[0];
   if (keep === undefined || Number(keep) > clauses.length) {
-    throw new Error(`visiblePart: every flag needs its number of visible clauses, but ${id} has ${keep} of ${clauses.length}; correct the table.`);
+    throw new Error(
+      `visiblePart: every flag needs its number of visible clauses, but ${id} has ${keep} of ${clauses.length}; correct the table.`,
+    );
   }
   return clauses.slice(0, Number(keep)).join("; ");
 }
@@ -281,18 +289,30 @@ function encode(image: Image): Buffer {
     png.data.set(image.data.subarray(3 * i, 3 * i + 3), 4 * i);
     png.data[4 * i + 3] = 255;
   }
-  const tries = [-1, 0, 1, 2, 3, 4].map((filterType) => PNG.sync.write(png, { colorType: 2, deflateLevel: 9, filterType }));
+  const tries = [-1, 0, 1, 2, 3, 4].map((filterType) =>
+    PNG.sync.write(png, { colorType: 2, deflateLevel: 9, filterType }),
+  );
   return tries.reduce((a, b) => (b.length < a.length ? b : a));
 }
 
 const sources = process.argv[2];
-if (sources === undefined) throw new Error("build-real-flags: the folder that holds both packages is needed, but no argument was given; see the top of the script.");
+if (sources === undefined)
+  throw new Error(
+    "build-real-flags: the folder that holds both packages is needed, but no argument was given; see the top of the script.",
+  );
 for (const [name, version] of Object.entries(versions)) {
-  const found = (JSON.parse(await readFile(join(sources, name, "package.json"), "utf8")) as { version: string }).version;
-  if (found !== version) throw new Error(`build-real-flags: the pairs were checked on ${name}@${version}, but ${found} is installed; install that version or check all pairs again.`);
+  const found = (JSON.parse(await readFile(join(sources, name, "package.json"), "utf8")) as { version: string })
+    .version;
+  if (found !== version)
+    throw new Error(
+      `build-real-flags: the pairs were checked on ${name}@${version}, but ${found} is installed; install that version or check all pairs again.`,
+    );
 }
 
-const pictures = JSON.parse(await readFile(join(sources, "svg-country-flags", "countries.json"), "utf8")) as Record<string, string>;
+const pictures = JSON.parse(await readFile(join(sources, "svg-country-flags", "countries.json"), "utf8")) as Record<
+  string,
+  string
+>;
 const isoOf = new Map(Object.entries(pictures).map(([iso, name]) => [plain(name), iso.toLowerCase()]));
 const flags: RealFlag[] = [];
 const excluded: { source: string; name: string; reason: string }[] = [];
@@ -321,8 +341,19 @@ for (const [region, split] of Object.entries(splits)) {
       continue;
     }
     const id = aliases[source] ?? given.map((g) => isoOf.get(plain(g ?? ""))).find((iso) => iso !== undefined);
-    if (id === undefined) throw new Error(`build-real-flags: every described flag needs a picture or a reason, but ${source} has neither; extend the tables.`);
-    flags.push({ id, name: names[id] ?? name, region, split, source, description, visual: visiblePart(id, description) });
+    if (id === undefined)
+      throw new Error(
+        `build-real-flags: every described flag needs a picture or a reason, but ${source} has neither; extend the tables.`,
+      );
+    flags.push({
+      id,
+      name: names[id] ?? name,
+      region,
+      split,
+      source,
+      description,
+      visual: visiblePart(id, description),
+    });
   }
 }
 flags.sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -334,7 +365,9 @@ let bytes = 0;
 const thumbnails: { id: string; data: Float32Array }[] = [];
 for (const { id } of flags) {
   const large = await readImage(join(sources, "svg-country-flags", "png250px", `${id}.png`));
-  const small = toBytes(resizeImage(large, pictureWidth, Math.round((pictureWidth * large.height) / large.width), "area"));
+  const small = toBytes(
+    resizeImage(large, pictureWidth, Math.round((pictureWidth * large.height) / large.width), "area"),
+  );
   const png = encode(small);
   bytes += png.length;
   await writeFile(new URL(`png/${id}.png`, folder), png);
@@ -350,7 +383,9 @@ await writeFile(
 );
 
 const bySplit = (split: RealFlagSplit): number => flags.filter((f) => f.split === split).length;
-console.log(`${flags.length} pairs (train ${bySplit("train")}, val ${bySplit("val")}, test ${bySplit("test")}), ${excluded.length} excluded, pictures ${bytes} bytes`);
+console.log(
+  `${flags.length} pairs (train ${bySplit("train")}, val ${bySplit("val")}, test ${bySplit("test")}), ${excluded.length} excluded, pictures ${bytes} bytes`,
+);
 // Pairs of nearly the same picture: the reader of a result should know which test flags have a twin in training.
 for (const [i, a] of thumbnails.entries()) {
   for (const b of thumbnails.slice(i + 1)) {

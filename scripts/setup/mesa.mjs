@@ -13,7 +13,8 @@ export function installMesa() {
   const root = process.getuid?.() === 0 ? [] : ["sudo", "-n"];
   if (process.env.REDIFF_NO_APT) return refuse("REDIFF_NO_APT is set");
   if (root.length > 0 && !has("sudo")) return refuse("you are not root, and there is no sudo");
-  if (root.length > 0 && !run("sudo", ["-n", "true"], { quiet: true }).ok) return refuse("sudo would ask for a password");
+  if (root.length > 0 && !run("sudo", ["-n", "true"], { quiet: true }).ok)
+    return refuse("sudo would ask for a password");
   const asRoot = (...command) => {
     const [program, ...args] = [...root, "env", "DEBIAN_FRONTEND=noninteractive", ...command];
     const done = run(program, args, { quiet: true });

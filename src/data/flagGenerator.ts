@@ -215,7 +215,10 @@ function fits(spec: FlagSpec, layers: readonly Layer[]): boolean {
   }
   const bearer = charge.place.at === "charge" ? spec.charges[charge.place.charge] : undefined;
   if (bearer !== undefined && bearer.kind !== "crescent") return contrasts(charge.colour, bearer.colour);
-  return coloursUnder(spec, last, layers).every((colour) => large(charge) ? distinguishable(charge.colour, colour) : contrasts(charge.colour, colour));
+  const under = coloursUnder(spec, last, layers);
+  // In a corner of a cross a charge keeps clear of its arms.
+  if (spec.field.layout === "cross" && charge.place.at === "spot" && charge.place.spot !== "center" && under.length > 1) return false;
+  return under.every((colour) => large(charge) ? distinguishable(charge.colour, colour) : contrasts(charge.colour, colour));
 }
 
 const large = (charge: Charge): boolean => charge.kind === "canton" || charge.kind === "triangle";

@@ -10,7 +10,7 @@
  *   word         the word itself, as are  , ; . : ( )
  *   {rule}       a phrase of that rule about the same features
  *   {name:rule}  a phrase of that rule about the features under `name`
- *   [x|y|]       any of these, freely: it says nothing. Nothing between bars is an empty choice
+ *   [x|y|]       any of these, freely: it says nothing. One that stands twice is chosen twice as often; one may be empty
  *
  * Reading, all features found must agree (unify): so "two stars is" fails where the verb says one and the noun many.
  * Writing, an alternative is open when its fixed features agree. Choices among the open ones are keyed by their place in
@@ -43,18 +43,19 @@ export interface Grammar {
 type Node =
   | { readonly word: string }
   | { readonly rule: string; readonly name: string | null }
-  | { readonly choices: readonly (readonly Node[])[] };
+  | { readonly choices: readonly { readonly nodes: readonly Node[]; readonly weight: number }[] };
 
 interface CompiledRule {
   readonly uniform: boolean;
-  readonly alternatives: readonly CompiledAlternative[];
+  readonly alternatives: readonly { readonly when: Features; readonly nodes: readonly Node[]; readonly weight: number }[];
+  readonly branch: Branch;
 }
-interface CompiledAlternative {
-  readonly when: Features;
-  readonly nodes: readonly Node[];
-  readonly weight: number;
-  /** Words that it can begin with; null: any, as it can be empty. */
-  first: ReadonlySet<string> | null;
+
+/** Alternatives with one beginning: what those that end here fix, how the others go on, and what all of them fix alike. */
+interface Branch {
+  readonly ends: readonly Features[];
+  readonly steps: readonly { readonly node: Node; readonly next: Branch }[];
+  readonly shared: Features;
 }
 
 /** Where each feature was said, as token indices [from, to). Nested like the features. */
@@ -72,25 +73,18 @@ export function compileGrammar(table: { readonly [name: string]: Rule }): Gramma
   const rules = new Map<string, CompiledRule>();
   const words = new Set<string>();
   for (const [name, rule] of Object.entries(table)) {
-    rules.set(name, {
-      uniform: rule.uniform ?? false,
-      alternatives: rule.alternatives.map(({ when, text, weight }) => ({
-        when: when ?? {}, nodes: compileTemplate(text, name), weight: weight ?? 1, first: null,
-      })),
-    });
+    const alternatives = rule.alternatives.map(({ when, text, weight }) =>
+      ({ when: when ?? {}, nodes: compileTemplate(text, name), weight: weight ?? 1 }));
+    rules.set(name, { uniform: rule.uniform ?? false, alternatives, branch: branchOf(alternatives) });
   }
   const visit = (nodes: readonly Node[], from: string): void => {
     for (const node of nodes) {
       if ("word" in node) words.add(node.word);
-      else if ("choices" in node) for (const choice of node.choices) visit(choice, from);
+      else if ("choices" in node) for (const { nodes: choice } of node.choices) visit(choice, from);
       else if (!rules.has(node.rule)) throw new Error(`grammar: rule ${from} names ${node.rule}, which does not exist`);
     }
   };
   for (const [name, rule] of rules) for (const { nodes } of rule.alternatives) visit(nodes, name);
-  const memo = new Map<string, ReadonlySet<string> | null>();
-  for (const [name, rule] of rules) {
-    for (const alternative of rule.alternatives) alternative.first = firstWords(rules, alternative.nodes, memo, [name]);
-  }
   return { rules, words: [...words].sort() };
 }
 
@@ -115,44 +109,50 @@ function compileTemplate(text: string, rule: string): Node[] {
     return nodes;
   };
   const choice = (): Node => {
-    const choices: Node[][] = [];
+    const choices = new Map<string, { nodes: Node[]; weight: number }>();
     do {
       at++;
-      choices.push(sequence(true));
+      const nodes = sequence(true);
+      const key = JSON.stringify(nodes);
+      choices.set(key, { nodes, weight: (choices.get(key)?.weight ?? 0) + 1 });
     } while (tokens[at] === "|");
-    return { choices };
+    return { choices: [...choices.values()] };
   };
   return sequence(false);
 }
 
-/** The words that a sequence can begin with, or null where it can be empty. */
-function firstWords(
-  rules: ReadonlyMap<string, CompiledRule>, nodes: readonly Node[], memo: Map<string, ReadonlySet<string> | null>, trail: readonly string[],
-): ReadonlySet<string> | null {
-  const found = new Set<string>();
-  for (const node of nodes) {
-    let empty = false;
-    const add = (words: ReadonlySet<string> | null, self: Set<string>): void => {
-      if (words === null) empty = true;
-      else for (const word of words) self.add(word);
-    };
-    // A sequence that may be empty reports null, but its words still count for what holds it.
-    if ("word" in node) found.add(node.word);
-    else if ("choices" in node) {
-      for (const choice of node.choices) add(firstWords(rules, choice, memo, trail), found);
-    } else {
-      if (trail.includes(node.rule)) throw new Error(`grammar: ${node.rule} begins with itself`);
-      for (const [i, alternative] of (rules.get(node.rule) as CompiledRule).alternatives.entries()) {
-        const key = `${node.rule}/${i}`;
-        if (!memo.has(key)) memo.set(key, firstWords(rules, alternative.nodes, memo, [...trail, node.rule]));
-        add(memo.get(key) as ReadonlySet<string> | null, found);
-      }
-    }
-    if (!empty) return found;
-    // Something optional at the front: its own words were lost with the null, so nothing can be said.
-    return null;
+/** What the features have in common. */
+function shared(a: Features, b: Features): Features {
+  const out: Record<string, string | number | Features> = {};
+  for (const name in a) {
+    const x = a[name] as string | number | Features;
+    const y = b[name];
+    if (typeof x === "object" && typeof y === "object") out[name] = shared(x, y);
+    else if (x === y) out[name] = x;
   }
-  return null;
+  return out;
+}
+
+/** Joins the beginnings that alternatives share, so that reading walks each of them once. */
+function branchOf(alternatives: readonly { readonly when: Features; readonly nodes: readonly Node[] }[], depth = 0): Branch {
+  const groups = new Map<string, { node: Node; members: { when: Features; nodes: readonly Node[] }[] }>();
+  const ends: Features[] = [];
+  for (const alternative of alternatives) {
+    const node = alternative.nodes[depth];
+    if (node === undefined) {
+      ends.push(alternative.when);
+      continue;
+    }
+    const key = JSON.stringify(node);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { node, members: [alternative] });
+    else group.members.push(alternative);
+  }
+  return {
+    ends,
+    steps: [...groups.values()].map(({ node, members }) => ({ node, next: branchOf(members, depth + 1) })),
+    shared: alternatives.map(({ when }) => when).reduce(shared),
+  };
 }
 
 // ---------------------------------------------------------------------------------------------------------------- write
@@ -169,11 +169,11 @@ const mix = (path: number, text: string, ordinal: number): number => {
 };
 
 /** Options in the order of preference under their weights: the smallest of independent exponential clocks comes first. */
-function preferred<T>(options: readonly T[], weights: (option: T, i: number) => number, seed: number, path: number): T[] {
+function preferred<T>(options: readonly T[], weightOf: (option: T) => number, seed: number, path: number): T[] {
   if (options.length === 1) return options.slice();
   const scored: { option: T; time: number }[] = [];
   for (const [i, option] of options.entries()) {
-    const weight = weights(option, i);
+    const weight = weightOf(option);
     if (weight <= 0) continue;
     const [bits] = philox([path, i, 0, 0], [seed >>> 0, Math.floor(seed / 0x100000000) >>> 0]);
     scored.push({ option, time: -Math.log((bits + 0.5) / 0x100000000) / weight });
@@ -211,8 +211,8 @@ function writeNodes(grammar: Grammar, nodes: readonly Node[], features: Features
     if ("word" in node) words = [node.word];
     else if ("choices" in node) {
       const here = mix(path, "[", ++free);
-      for (const choice of preferred(node.choices, () => 1, seed, here)) {
-        words = writeNodes(grammar, choice, features, seed, here);
+      for (const choice of preferred(node.choices, ({ weight }) => weight, seed, here)) {
+        words = writeNodes(grammar, choice.nodes, features, seed, here);
         if (words !== null) break;
       }
     } else if (node.name === null) words = writeRule(grammar, node.rule, features, seed, path);
@@ -251,46 +251,80 @@ export function readRule(reader: Reader, name: string, at: number): readonly Rea
   const key = `${name} ${at}`;
   const known = reader.memo.get(key);
   if (known !== undefined) return known;
-  const rule = reader.grammar.rules.get(name) as CompiledRule;
   const out: Reading[] = [];
-  const word = reader.words[at];
-  for (const { when, nodes, first } of rule.alternatives) {
-    if (first !== null && (word === undefined || !first.has(word))) continue;
-    for (const state of readNodes(reader, nodes, { at, features: {}, spans: {} })) {
-      const merged = withFixed(state, when, at);
-      if (merged !== null) out.push({ end: merged.at, features: merged.features, spans: merged.spans });
+  const follow = (branch: Branch, states: readonly State[]): void => {
+    for (const when of branch.ends) {
+      for (const state of states) {
+        const reading = fixed(state, when, at);
+        if (reading !== null) out.push(reading);
+      }
     }
-  }
+    for (const { node, next } of branch.steps) {
+      const reached = readNode(reader, node, states);
+      if (reached.length > 0) follow(next, reached);
+    }
+  };
+  follow((reader.grammar.rules.get(name) as CompiledRule).branch, [{ at, features: {}, spans: {} }]);
   reader.memo.set(key, out);
   return out;
 }
 
-/** The reading that gets furthest into the text, complete or broken off between two parts of its template. */
+/**
+ * What the text says as far as it follows the rule from a word on, complete or broken off between two parts of a template.
+ * A complete reading wins over a broken one of the same length. Of several that break off at the same word, what they
+ * have in common is said. Null when not even one word fits.
+ */
 export function readPrefix(reader: Reader, name: string, at: number): Reading | null {
-  const rule = reader.grammar.rules.get(name) as CompiledRule;
-  let best: Reading | null = null;
-  for (const { when, nodes, first } of rule.alternatives) {
-    if (first !== null && !first.has(reader.words[at] ?? "")) continue;
-    let states: State[] = [{ at, features: {}, spans: {} }];
-    for (const [i, node] of nodes.entries()) {
-      const next = states.flatMap((state) => readNodes(reader, [node], state));
-      const done = next.length === 0 || i === nodes.length - 1;
-      if (next.length > 0) states = next;
-      if (!done) continue;
-      for (const state of states) {
-        const merged = withFixed(state, when, at);
-        if (merged === null || (best !== null && merged.at <= best.end)) continue;
-        best = { end: merged.at, features: merged.features, spans: merged.spans };
-      }
-      break;
+  let end = at;
+  let complete: Reading | null = null;
+  let broken: Reading[] = [];
+  const keep = (reading: Reading | null, whole: boolean): void => {
+    if (reading === null || reading.end === at || reading.end < end) return;
+    if (reading.end > end) {
+      end = reading.end;
+      complete = null;
+      broken = [];
     }
-  }
-  return best;
+    if (whole) complete ??= reading;
+    else broken.push(reading);
+  };
+  const follow = (branch: Branch, states: readonly State[]): void => {
+    for (const state of states) {
+      for (const when of branch.ends) keep(fixed(state, when, at), true);
+      if (branch.steps.length > 0) keep(fixed(state, branch.shared, at), false);
+    }
+    for (const { node, next } of branch.steps) {
+      const reached = readNode(reader, node, states);
+      if (reached.length > 0) follow(next, reached);
+    }
+  };
+  follow((reader.grammar.rules.get(name) as CompiledRule).branch, [{ at, features: {}, spans: {} }]);
+  return complete ?? (broken.length === 0 ? null : broken.reduce(common));
 }
 
-/** The state with the alternative's fixed features added; they were said by all of its words. */
-function withFixed(state: State, when: Features, from: number): State | null {
-  return unify(state, { end: state.at, features: when, spans: spansOf(when, [from, state.at]) });
+function common(a: Reading, b: Reading): Reading {
+  const features: Record<string, string | number | Features> = {};
+  const spans: Record<string, readonly [number, number] | Spans> = {};
+  for (const name in a.features) {
+    const x = a.features[name] as string | number | Features;
+    const y = b.features[name];
+    if (typeof x === "object" && typeof y === "object") {
+      const inner = common({ end: 0, features: x, spans: a.spans[name] as Spans }, { end: 0, features: y, spans: b.spans[name] as Spans });
+      if (Object.keys(inner.features).length === 0) continue;
+      features[name] = inner.features;
+      spans[name] = inner.spans;
+    } else if (x === y) {
+      features[name] = x;
+      spans[name] = a.spans[name] as Spans;
+    }
+  }
+  return { end: a.end, features, spans };
+}
+
+/** The state's reading with the features that an alternative fixes; all of its words said them. */
+function fixed(state: State, when: Features, from: number): Reading | null {
+  const merged = unify(state, { end: state.at, features: when, spans: spansOf(when, [from, state.at]) });
+  return merged === null ? null : { end: merged.at, features: merged.features, spans: merged.spans };
 }
 
 function spansOf(features: Features, span: readonly [number, number]): Spans {
@@ -302,30 +336,29 @@ function spansOf(features: Features, span: readonly [number, number]): Spans {
   return out;
 }
 
-function readNodes(reader: Reader, nodes: readonly Node[], from: State): State[] {
-  let states: State[] = [from];
-  for (const node of nodes) {
-    const next: State[] = [];
-    for (const state of states) {
-      if ("word" in node) {
-        if (reader.words[state.at] !== node.word) continue;
-        next.push({ ...state, at: state.at + 1 });
-        if (state.at + 1 > reader.furthest) reader.furthest = state.at + 1;
-      } else if ("choices" in node) {
-        for (const choice of node.choices) next.push(...readNodes(reader, choice, state));
-      } else {
-        for (const reading of readRule(reader, node.rule, state.at)) {
-          const { name } = node;
-          const merged = unify(state, name === null ? reading
-            : { end: reading.end, features: { [name]: reading.features }, spans: { [name]: reading.spans } });
-          if (merged !== null) next.push(merged);
-        }
+function readNode(reader: Reader, node: Node, states: readonly State[]): State[] {
+  const next: State[] = [];
+  for (const state of states) {
+    if ("word" in node) {
+      if (reader.words[state.at] !== node.word) continue;
+      next.push({ ...state, at: state.at + 1 });
+      if (state.at + 1 > reader.furthest) reader.furthest = state.at + 1;
+    } else if ("choices" in node) {
+      for (const { nodes } of node.choices) {
+        let inside: State[] = [state];
+        for (const part of nodes) inside = readNode(reader, part, inside);
+        next.push(...inside);
+      }
+    } else {
+      const { name } = node;
+      for (const reading of readRule(reader, node.rule, state.at)) {
+        const merged = unify(state, name === null ? reading
+          : { end: reading.end, features: { [name]: reading.features }, spans: { [name]: reading.spans } });
+        if (merged !== null) next.push(merged);
       }
     }
-    if (next.length === 0) return next;
-    states = next;
   }
-  return states;
+  return next;
 }
 
 /** The state after a reading, or null where the two say different things. Of two spans the first stays. */

@@ -21,7 +21,9 @@ export const maxPixels: number = 64 * 1024 * 1024;
  */
 export function decodeImage(bytes: Uint8Array, name: string): Image {
   if (bytes.length === 0) {
-    throw new ImageError(`${name}: a picture needs bytes, but this one is empty (0 bytes); write or download the file again.`);
+    throw new ImageError(
+      `${name}: a picture needs bytes, but this one is empty (0 bytes); write or download the file again.`,
+    );
   }
   if (startsWith(bytes, pngSignature)) return decodePng(bytes, name);
   if (startsWith(bytes, [0xff, 0xd8, 0xff])) return decodeJpeg(bytes, name);
@@ -62,20 +64,23 @@ function startsWith(bytes: Uint8Array, magic: readonly number[] | string, at = 0
 function guess(bytes: Uint8Array): string {
   if (startsWith(bytes, "GIF8")) return "a GIF";
   if (startsWith(bytes, "RIFF") && startsWith(bytes, "WEBP", 8)) return "a WebP";
-  if (startsWith(bytes, "ftyp", 4)) return startsWith(bytes, "avi", 8) ? "an AVIF" : "an HEIC or another ISO media file";
+  if (startsWith(bytes, "ftyp", 4))
+    return startsWith(bytes, "avi", 8) ? "an AVIF" : "an HEIC or another ISO media file";
   if (startsWith(bytes, "II*\0") || startsWith(bytes, "MM\0*")) return "a TIFF";
   if (startsWith(bytes, "%PDF")) return "a PDF";
   if (startsWith(bytes, "PK\x03\x04")) return "a ZIP archive";
   if (startsWith(bytes, [0x1f, 0x8b])) return "gzip-compressed data";
   if (startsWith(bytes, pngSignature.slice(0, Math.min(8, bytes.length)))) return "the first bytes of a PNG";
   if (startsWith(bytes, [0xff, 0xd8].slice(0, Math.min(2, bytes.length)))) return "the first bytes of a JPEG";
-  if (startsWith(bytes, "\x89PNG")) return "a PNG whose line ends were changed on the way, as by a transfer in text mode";
+  if (startsWith(bytes, "\x89PNG"))
+    return "a PNG whose line ends were changed on the way, as by a transfer in text mode";
   const head = bytes.subarray(0, 256);
   // "BM" alone is two letters; only the reserved zeros that follow the size tell a bitmap from a word.
   if (startsWith(bytes, "BM") && startsWith(bytes, [0, 0, 0, 0], 6)) return "a BMP";
   if (head.every((b) => b === 9 || b === 10 || b === 13 || (b >= 32 && b !== 127))) {
     const text = new TextDecoder().decode(head).trimStart().toLowerCase();
-    if (text.startsWith("version https://git-lfs")) return "a Git LFS pointer (text that stands for a file not yet fetched)";
+    if (text.startsWith("version https://git-lfs"))
+      return "a Git LFS pointer (text that stands for a file not yet fetched)";
     if (text.startsWith("<svg") || (text.startsWith("<?xml") && text.includes("<svg"))) return "an SVG";
     if (text.startsWith("<!doctype html") || text.startsWith("<html")) return "an HTML page";
     return `text (${JSON.stringify(new TextDecoder().decode(head.subarray(0, 24)))})`;
@@ -155,10 +160,7 @@ function decodePng(bytes: Uint8Array, name: string): Image {
 }
 
 /** Walks the chunks: every one whole, every checksum right, the header sensible, the end present. No pixel is touched. */
-function scanPng(
-  bytes: Uint8Array,
-  name: string,
-): { header: PngHeader; end: number; deflated: Uint8Array[] } {
+function scanPng(bytes: Uint8Array, name: string): { header: PngHeader; end: number; deflated: Uint8Array[] } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const deflated: Uint8Array[] = [];
   let header: PngHeader | undefined;
@@ -176,7 +178,10 @@ function scanPng(
     }
     // Checked before completeness: the size a header claims is the more useful fact about a cut bomb.
     if (header === undefined) header = readHeader(bytes, view, at, length, type, name);
-    else if (type === "IHDR") throw new ImageError(`${name}: a PNG has one IHDR chunk, but another stands at byte ${count(at)}; export the picture again.`);
+    else if (type === "IHDR")
+      throw new ImageError(
+        `${name}: a PNG has one IHDR chunk, but another stands at byte ${count(at)}; export the picture again.`,
+      );
     const next = at + 12 + length;
     if (next > bytes.length) {
       throw truncated(
@@ -200,13 +205,21 @@ function scanPng(
   return { header, end: at, deflated };
 }
 
-function readHeader(bytes: Uint8Array, view: DataView, at: number, length: number, type: string, name: string): PngHeader {
+function readHeader(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  length: number,
+  type: string,
+  name: string,
+): PngHeader {
   if (type !== "IHDR" || length !== 13) {
     throw new ImageError(
       `${name}: a PNG begins with an IHDR chunk of 13 bytes, but this one begins with ${type} of ${count(length)}; export the picture again.`,
     );
   }
-  if (at + 8 + length > bytes.length) throw truncated(name, `after ${count(bytes.length)} bytes the PNG stops inside its header`);
+  if (at + 8 + length > bytes.length)
+    throw truncated(name, `after ${count(bytes.length)} bytes the PNG stops inside its header`);
   const width = view.getUint32(at + 8);
   const height = view.getUint32(at + 12);
   checkSize(name, width, height);
@@ -258,7 +271,11 @@ function decodeJpeg(bytes: Uint8Array, name: string): Image {
     throw undecodable(name, "jpeg-js", cause);
   }
   if (decoded.width !== width || decoded.height !== height || decoded.data.length !== 3 * width * height) {
-    throw undecodable(name, "jpeg-js", `a picture of ${decoded.width} × ${decoded.height} where the header says ${width} × ${height}`);
+    throw undecodable(
+      name,
+      "jpeg-js",
+      `a picture of ${decoded.width} × ${decoded.height} where the header says ${width} × ${height}`,
+    );
   }
   return { width, height, data: decoded.data };
 }
@@ -282,7 +299,8 @@ function scanJpeg(bytes: Uint8Array, name: string): { width: number; height: num
     }
     const frame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
     if (frame) {
-      if (at + 10 > bytes.length) throw truncated(name, `after ${count(bytes.length)} bytes the JPEG stops inside its headers`);
+      if (at + 10 > bytes.length)
+        throw truncated(name, `after ${count(bytes.length)} bytes the JPEG stops inside its headers`);
       const bits = bytes[at + 4]!;
       const channels = bytes[at + 9]!;
       size = { height: bytes[at + 5]! * 256 + bytes[at + 6]!, width: bytes[at + 7]! * 256 + bytes[at + 8]! };
@@ -295,13 +313,18 @@ function scanJpeg(bytes: Uint8Array, name: string): { width: number; height: num
       }
     }
     if (at + 2 + length > bytes.length) {
-      throw truncated(name, `the JPEG segment at byte ${count(at)} needs ${count(length)} bytes and the file ends after ${count(bytes.length)}`);
+      throw truncated(
+        name,
+        `the JPEG segment at byte ${count(at)} needs ${count(length)} bytes and the file ends after ${count(bytes.length)}`,
+      );
     }
     at += 2 + length;
     if (marker === 0xda) break;
   }
   if (size === undefined) {
-    throw new ImageError(`${name}: a JPEG states its size before its first scan, but this one does not; the file is damaged, so fetch it again.`);
+    throw new ImageError(
+      `${name}: a JPEG states its size before its first scan, but this one does not; the file is damaged, so fetch it again.`,
+    );
   }
   // Cameras append all sorts of things, so the end mark is searched for and not expected last.
   for (let i = at; i + 1 < bytes.length; i++) if (bytes[i] === 0xff && bytes[i + 1] === 0xd9) return size;

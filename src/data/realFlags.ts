@@ -47,7 +47,12 @@ export async function realFlags(split?: RealFlagSplit): Promise<RealFlag[]> {
   return flags.filter((flag) => split === undefined || flag.split === split);
 }
 
-/** The picture of a flag, 120 pixels wide. */
+/** Where the picture of a flag lies: a PNG, 120 pixels wide. */
+export function realFlagPath(flag: RealFlag): string {
+  return fileURLToPath(new URL(`png/${flag.id}.png`, folder));
+}
+
+/** The picture of a flag. */
 export async function realFlagImage(flag: RealFlag): Promise<Image> {
-  return readImage(fileURLToPath(new URL(`png/${flag.id}.png`, folder)));
+  return readImage(realFlagPath(flag));
 }

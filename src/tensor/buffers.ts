@@ -6,13 +6,16 @@
  */
 import { DeviceLostError, LimitError } from "./errors.ts";
 
-/** A GPU buffer of the pool. `bytes` is what its user asked for, rounded up to 16; `capacity` is what was allocated. */
+/**
+ * A GPU buffer of the pool in one use. `bytes` is what its user asked for, rounded up to 16; `capacity` is what was
+ * allocated. It never changes: recorded commands hold it after its tensor is gone.
+ */
 export interface Block {
   readonly id: number;
   readonly buffer: GPUBuffer;
   readonly capacity: number;
-  bytes: number;
-  label: string;
+  readonly bytes: number;
+  readonly label: string;
 }
 
 export interface MemoryReport {
@@ -83,10 +86,9 @@ export class BufferPool {
         { label, bytes: rounded, limit },
       );
     const capacity = Math.min(sizeClass(rounded), limit) + (this.#canary ? CANARY_BYTES : 0);
-    const block = this.#free.get(capacity)?.pop() ?? this.#create(capacity, label);
-    if (block.bytes < 0) this.#pooledBytes -= capacity;
-    block.bytes = rounded;
-    block.label = label;
+    const pooled = this.#free.get(capacity)?.pop();
+    if (pooled) this.#pooledBytes -= capacity;
+    const block = { ...(pooled ?? this.#create(capacity, label)), bytes: rounded, label };
     this.#live.add(block);
     this.#liveBytes += rounded;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
@@ -97,7 +99,6 @@ export class BufferPool {
     if (!this.#live.delete(block) || this.#closed) return;
     this.#liveBytes -= block.bytes;
     this.#pooledBytes += block.capacity;
-    block.bytes = -1;
     const bucket = this.#free.get(block.capacity) ?? [];
     this.#free.set(block.capacity, bucket);
     // Sorted, smallest id last: a step that repeats gets the same buffers in the same places, so bind groups are reused.

@@ -75,12 +75,13 @@ export function specialise(source: KernelSource, variant: Variant): string {
     if (type === "f32") continue;
     const replaced = text.replace(new RegExp(`^alias ${alias} = \\w+;`, "m"), `alias ${alias} = ${type};`);
     if (replaced === text) throw new ShaderError(`${source.name}.wgsl has no \`alias ${alias} = f32;\` to store as ${type}.`, { alias });
-    text = type === "f16" && !/^enable f16;/m.test(replaced) ? `enable f16;\n${replaced}` : replaced;
+    text = type.includes("f16") && !/^enable f16;/m.test(replaced) ? `enable f16;\n${replaced}` : replaced;
   }
   for (const [name, expression] of Object.entries(variant.functions ?? {})) {
     const pattern = new RegExp(`^(fn ${name}\\([^)]*\\) -> [\\w<>]+ \\{ return ).*?(; \\})`, "m");
     if (!pattern.test(text)) throw new ShaderError(`${source.name}.wgsl has no one-line \`fn ${name}\` to fill.`, { name });
     text = text.replace(pattern, (_, head: string, tail: string) => head + expression + tail);
+    if (/\bsubgroup/.test(expression) && !/^enable subgroups;/m.test(text)) text = `enable subgroups;\n${text}`;
   }
   return text;
 }

@@ -53,6 +53,19 @@ export function spread(device: Device, count: number): { workgroups: [number, nu
   return { workgroups: [columns, Math.ceil(groups / columns)], overrides: { LANES: lanes }, steps };
 }
 
+/** As `spread`, for N rows of C items: a workgroup takes, of `rows` rows, LANES·steps columns. */
+export function spreadRows(
+  device: Device,
+  N: number,
+  C: number,
+): { workgroups: [number, number]; overrides: { LANES: number }; rows: number; steps: number } {
+  const lanes = lanesOf(device);
+  const { steps: work } = spread(device, N * C);
+  const steps = Math.max(Math.min(work, Math.ceil(C / lanes)), Math.ceil(C / (lanes * 32768)));
+  const rows = Math.max(Math.floor(work / steps), Math.ceil(N / 32768), 1);
+  return { workgroups: [Math.ceil(C / (lanes * steps)), Math.ceil(N / rows)], overrides: { LANES: lanes }, rows, steps };
+}
+
 /** x itself when it is contiguous, else a copy in row-major order (kernels/copyStrided.wgsl, up to six axes). */
 export function contiguous(x: Tensor, label = "contiguous"): Tensor {
   if (x.contiguous) return x;

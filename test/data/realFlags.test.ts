@@ -37,14 +37,20 @@ test("a visible part only leaves words out: its letters are a subsequence of the
       assert.ok(at > 0, `${id}: ${JSON.stringify(letter)} of the visible part does not follow in the description`);
     }
     assert.ok(visual.split(/\s+/).length >= 5, id);
-    assert.doesNotMatch(visual, /symboli[sz](es|ing)|represents (?!a map|grain)|stands? for|signif|;$|^ | $| {2}|; ;/, id);
+    assert.doesNotMatch(
+      visual,
+      /symboli[sz](es|ing)|represents (?!a map|grain)|stands? for|signif|;$|^ | $| {2}|; ;/,
+      id,
+    );
   }
 });
 
 test("a region lies in one split, and all three splits are populated", async () => {
   const { flags, splits, excluded } = await realFlagFile();
   for (const flag of flags) assert.equal(flag.split, splits[flag.region], flag.id);
-  const sizes = Object.fromEntries((["train", "val", "test"] as const).map((s) => [s, flags.filter((f) => f.split === s).length]));
+  const sizes = Object.fromEntries(
+    (["train", "val", "test"] as const).map((s) => [s, flags.filter((f) => f.split === s).length]),
+  );
   assert.deepEqual(sizes, { train: 136, val: 22, test: 71 });
   assert.equal((await realFlags("val")).length, 22);
   const pages = [...flags, ...excluded].map((x) => x.source);

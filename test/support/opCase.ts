@@ -27,6 +27,8 @@ export interface OpCase<P extends Record<string, number | boolean | string>> {
   readonly params: fc.Arbitrary<P>;
   /** Parameters that are always tried: edges, sizes of the models. */
   readonly always?: readonly P[];
+  /** Makes what the operation keeps for the device, so that the count of live bytes begins after it. */
+  readonly constants?: (device: Device, params: P) => void;
   readonly inputs: (params: P) => Readonly<Record<string, InputSpec>>;
   readonly reference: (inputs: Readonly<Record<string, Values>>, params: P) => Readonly<Record<string, Values>>;
   readonly run: (inputs: Readonly<Record<string, Tensor>>, params: P) => Readonly<Record<string, Tensor>>;
@@ -109,6 +111,7 @@ export async function checkExample<P extends Record<string, number | boolean | s
     inputs[name] = fixed?.[name] ? filled(specs[name]!.shape, (j) => Math.fround(fixed[name]![j % fixed[name]!.length]!)) : drawInput(specs[name]!, seed, i);
   });
   const expected = op.reference(inputs, params);
+  op.constants?.(device, params);
   const before = device.memory().liveBytes;
   await scope(device, async () => {
     const kinds = randomStream(seed, 1000);

@@ -7,7 +7,7 @@ import { sumColumns } from "../columns.ts";
 import { ShapeError } from "../errors.ts";
 import { contiguous } from "../run.ts";
 import { broadcastStrides, contiguousStrides, resolveAxis, type Shape, showShape, sizeOf } from "../shape.ts";
-import { Tensor } from "../tensor.ts";
+import { empty, scope, Tensor } from "../tensor.ts";
 
 export const viewOf = (of: Tensor, shape: Shape, strides: Shape, offset: number, label: string): Tensor =>
   new Tensor(of.device, shape, of.dtype, label, { of, strides, offset });
@@ -71,11 +71,14 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   const repeated = x.shape.map((_, i) => i).filter((i) => i < lead || (shape[i - lead] === 1 && x.shape[i] !== 1));
   if (!repeated.length) return reshape(x, shape);
   const kept = x.shape.map((_, i) => i).filter((i) => !repeated.includes(i));
-  const rows = contiguous(permute(x, [...repeated, ...kept]), "sumTo");
-  const C = sizeOf(kept.map((i) => x.shape[i]!));
-  const sum = new Tensor(x.device, [C], "f32", "sumTo");
-  sumColumns(rows, sum, x.size / C, C);
-  return reshape(sum, shape);
+  // A scope of its own: its views and copies would keep x alive until the end of the training step.
+  return scope(x.device, () => {
+    const rows = contiguous(permute(x, [...repeated, ...kept]), "sumTo");
+    const C = sizeOf(kept.map((i) => x.shape[i]!));
+    const sum = empty(x.device, [C], "f32", "sumTo");
+    sumColumns(rows, sum, x.size / C, C);
+    return reshape(sum, shape);
+  });
 }
 
 /** A view that gradients do not pass. PyTorch: detach. */

@@ -1,0 +1,38 @@
+// layerNormGain: one lane per column c; a workgroup sums `rows` rows of x (N, C) into one row of each array of partial sums.
+//
+//   partG[s,c] = Σ_{n in slice s} dy[n,c] · (x[n,c] − m[n]) · r[n]      partB[s,c] = Σ_{n in slice s} dy[n,c]
+//
+// dg and db are the sums of these over s, by reduceColumns.
+
+override LANES: u32 = 8;
+
+struct Params {
+  N: u32,
+  C: u32,
+  rows: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;            // (N, C)
+@group(0) @binding(2) var<storage, read> m: array<f32>;            // (N)
+@group(0) @binding(3) var<storage, read> r: array<f32>;            // (N)
+@group(0) @binding(4) var<storage, read> dy: array<f32>;           // (N, C)
+@group(0) @binding(5) var<storage, read_write> partG: array<f32>;  // (S, C)
+@group(0) @binding(6) var<storage, read_write> partB: array<f32>;  // (S, C)
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let c = group.x * LANES + lane;
+  if (c < params.C) {
+    let end = min(params.N, (group.y + 1u) * params.rows);
+    var gain = 0.0;
+    var bias = 0.0;
+    for (var n = group.y * params.rows; n < end; n++) {
+      let d = dy[n * params.C + c];
+      gain += d * (x[n * params.C + c] - m[n]) * r[n];
+      bias += d;
+    }
+    partG[group.y * params.C + c] = gain;
+    partB[group.y * params.C + c] = bias;
+  }
+}

@@ -1,0 +1,83 @@
+/** `rediff caption PICTURE`: one caption, as text or as JSON. */
+import { readImage } from "../data/image.ts";
+import { toPixels } from "../data/resize.ts";
+import { loadModel } from "../model/checkpoint.ts";
+import { captionImages, captionLength } from "../sample/caption.ts";
+import { maskPredict } from "../sample/maskPredict.ts";
+import { refineWith } from "../sample/refine.ts";
+import { openDevice } from "../tensor/index.ts";
+import { decimal, oneOf, parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
+
+const help = `rediff caption PICTURE [options]
+
+Describes a PNG or JPEG picture. The shipped model knows flags.
+
+  --decoder NAME         refine (section 3.4, default) or mask
+  --tokens-per-step N    tokens committed a step (default 1)
+  --block N              decode in blocks of N tokens, left to right (default: the whole canvas)
+  --gate P               refine only: replace a token when the new one has at least this probability (default 0)
+  --temperature X        0 takes the most probable token (default), above it samples
+  --seed N               of the sampling (default 0)
+  --checkpoint DIR       folder with config.json and model.safetensors (default: the shipped one)
+  --json                 tokens, steps and their history as JSON`;
+
+export async function run(args: readonly string[]): Promise<void> {
+  const { values, positionals } = parse(
+    args,
+    {
+      decoder: { type: "string" },
+      "tokens-per-step": { type: "string" },
+      block: { type: "string" },
+      gate: { type: "string" },
+      temperature: { type: "string" },
+      seed: { type: "string" },
+      checkpoint: { type: "string" },
+      json: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+    true,
+  );
+  if (values.help) return console.log(help);
+  const [path] = positionals;
+  if (path === undefined || positionals.length > 1)
+    throw new UsageError(`caption takes one picture; ${positionals.length} were given. See \`rediff caption --help\`.`);
+  const decoderName = oneOf("decoder", values.decoder, "refine", ["refine", "mask"]);
+  const tokensPerStep = wholeNumber("tokens-per-step", values["tokens-per-step"], 1, { max: 4096 });
+  const block = values.block === undefined ? {} : { block: wholeNumber("block", values.block, 1, { max: 4096 }) };
+  const temperature = decimal("temperature", values.temperature, 0, { max: 100 });
+  const seed = wholeNumber("seed", values.seed, 0, { min: 0, max: 2 ** 31 });
+  const gate = decimal("gate", values.gate, 0, { max: 1 });
+  if (values.gate !== undefined && decoderName === "mask") throw new UsageError("--gate belongs to --decoder refine; mask prediction replaces nothing.");
+  const picture = await readImage(path);
+
+  const checkpoint = values.checkpoint ?? shippedCheckpoint;
+  const device = await openDevice();
+  try {
+    const model = loadModel(device, checkpoint);
+    const tokenizer = tokenizerFor(checkpoint);
+    const pixels = toPixels(picture, model.config.vision.imageSize);
+    const decoder = decoderName === "mask" ? maskPredict : refineWith(gate);
+    const options = { tokensPerStep, temperature, seed, ...block, history: values.json === true };
+    const started = performance.now();
+    const [caption] = await captionImages(model, tokenizer, [pixels], decoder, options);
+    const ms = performance.now() - started;
+    const { text, ids, steps, history } = caption!;
+    if (!values.json) return console.log(text);
+    const length = captionLength(ids, tokenizer);
+    console.log(
+      JSON.stringify({
+        picture: path,
+        caption: text,
+        decoder: decoderName,
+        tokensPerStep,
+        steps,
+        tokens: length,
+        ms: Math.round(ms),
+        ids: [...ids],
+        history: history.map((step) => ({ ids: [...step.ids], changes: [...step.changes] })),
+      }),
+    );
+  } finally {
+    await device.close();
+  }
+}

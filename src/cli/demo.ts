@@ -1,0 +1,102 @@
+/**
+ * `npm run demo`: real flags, captioned by mask prediction and by refining at 8 tokens a step, side by side, tokens
+ * changing colour as they are revised; then a report with pictures.
+ */
+import { resolve } from "node:path";
+import { type RealFlag, realFlagImage, realFlags } from "../data/realFlags.ts";
+import { toPixels } from "../data/resize.ts";
+import { loadModel, writeAtomically } from "../model/checkpoint.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import { type Caption, type CaptionStep, captionImages } from "../sample/caption.ts";
+import type { Decoder } from "../sample/decoder.ts";
+import { maskPredict } from "../sample/maskPredict.ts";
+import { refine } from "../sample/refine.ts";
+import { openDevice } from "../tensor/index.ts";
+import { adapterLine } from "./adapter.ts";
+import { captionReport } from "./report.ts";
+import { columns, paintCanvas, rewrite, wrap } from "./terminal.ts";
+import { parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
+
+const help = `rediff demo [options]
+
+  --flags LIST           ISO codes of real flags (default nl,jp,se)
+  --tokens-per-step N    default 8
+  --checkpoint DIR       default: the shipped one
+  --out FILE             the report (default runs/demo/report.html)`;
+
+export interface DemoFlag {
+  readonly flag: RealFlag;
+  readonly captions: Readonly<Record<DecoderName, Caption>>;
+}
+
+type DecoderName = "mask prediction" | "refining";
+const decoders: Readonly<Record<DecoderName, Decoder>> = { "mask prediction": maskPredict, refining: refine };
+const names = Object.keys(decoders) as DecoderName[];
+
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parse(args, {
+    flags: { type: "string" },
+    "tokens-per-step": { type: "string" },
+    checkpoint: { type: "string" },
+    out: { type: "string" },
+    help: { type: "boolean", short: "h" },
+  });
+  if (values.help) return console.log(help);
+  const tokensPerStep = wholeNumber("tokens-per-step", values["tokens-per-step"], 8, { max: 4096 });
+  const all = await realFlags();
+  const chosen = (values.flags ?? "nl,jp,se").split(",").map((id) => {
+    const flag = all.find((candidate) => candidate.id === id.trim().toLowerCase());
+    if (!flag) throw new UsageError(`--flags takes ISO codes of the ${all.length} real flags, such as nl, jp, br; ${id} is none of them.`);
+    return flag;
+  });
+
+  const started = performance.now();
+  const device = await openDevice();
+  console.log(await adapterLine(device));
+  const checkpoint = values.checkpoint ?? shippedCheckpoint;
+  const model = loadModel(device, checkpoint);
+  const tokenizer = tokenizerFor(checkpoint);
+  console.log(`Three kinds of token: \u001b[1mjust committed\u001b[0m, \u001b[33mreplaced by the refining decoder\u001b[0m, settled. ${tokensPerStep} tokens a step.\n`);
+
+  const shown: DemoFlag[] = [];
+  for (const flag of chosen) {
+    console.log(`${flag.name} — a person wrote: ${wrap(flag.visual, columns())}\n`);
+    const pixels = toPixels(await realFlagImage(flag), model.config.vision.imageSize);
+    const captions: Partial<Record<DecoderName, Caption>> = {};
+    const panels = names.map((name) => ({ title: name, steps: [] as CaptionStep[] }));
+    const frame = rewrite();
+    for (const [i, name] of names.entries()) {
+      const [caption] = await captionImages(model, tokenizer, [pixels], decoders[name], {
+        tokensPerStep,
+        history: true,
+        onStep: ({ canvas, changes }) => {
+          panels[i]!.steps.push({ ids: canvas, changes });
+          frame.draw(sideBySide(panels, tokenizer));
+        },
+      });
+      captions[name] = caption!;
+    }
+    frame.end(sideBySide(panels, tokenizer));
+    shown.push({ flag, captions: captions as DemoFlag["captions"] });
+  }
+
+  const out = resolve(values.out ?? "runs/demo/report.html");
+  await writeAtomically(out, await captionReport(shown, tokenizer, tokensPerStep));
+  await device.close();
+  console.log(`${((performance.now() - started) / 1000).toFixed(1)} s. The report, with every step: ${out}`);
+}
+
+function sideBySide(panels: readonly { title: string; steps: readonly CaptionStep[] }[], tokenizer: Tokenizer): string[] {
+  const width = Math.floor((columns() - 3) / 2);
+  const blocks = panels.map(({ title, steps }) => {
+    const replaced = steps.reduce((sum, { changes }) => sum + changes.filter((change) => change === 2).length, 0);
+    const header = `${title}, step ${steps.length}${replaced ? `, ${replaced} tokens replaced` : ""}`;
+    return [`\u001b[2m${header}\u001b[0m`, ...paintCanvas(steps.at(-1), tokenizer, width)];
+  });
+  const visible = (text: string) => text.replace(/\u001b\[[\d;]*m/g, "").length;
+  const rows = Math.max(...blocks.map((lines) => lines.length));
+  return Array.from({ length: rows }, (_, i) => {
+    const [left = "", right = ""] = [blocks[0]![i], blocks[1]?.[i]];
+    return `${left}${" ".repeat(Math.max(0, width - visible(left)))} │ ${right}`;
+  });
+}

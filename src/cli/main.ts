@@ -1,0 +1,38 @@
+#!/usr/bin/env node
+/** `rediff <command>`: finds the command and answers errors. */
+import { isExpected, UsageError } from "./usage.ts";
+
+interface Command {
+  readonly summary: string;
+  readonly load: () => Promise<{ run: (args: readonly string[]) => Promise<void> }>;
+}
+
+const commands: Readonly<Record<string, Command>> = {
+  caption: { summary: "describe a picture", load: () => import("./caption.ts") },
+  demo: { summary: "caption three real flags with both decoders, side by side", load: () => import("./demo.ts") },
+  train: { summary: "train: `train base` is mask prediction (eq. 1, 2)", load: () => import("./train.ts") },
+  eval: { summary: "score a checkpoint on hold-out flags whose facts are known", load: () => import("./eval.ts") },
+  doctor: { summary: "what WebGPU sees on this machine, and how fast it is", load: () => import("./doctor.ts") },
+};
+
+const help = `rediff <command> [options]
+
+${Object.entries(commands)
+  .map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`)
+  .join("\n")}
+
+\`rediff <command> --help\` lists its options.`;
+
+async function main([name, ...args]: readonly string[]): Promise<void> {
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") return console.log(help);
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!command) throw new UsageError(`There is no command ${name}; there are ${Object.keys(commands).join(", ")}.`);
+  const { run } = await command.load();
+  await run(args);
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  if (isExpected(error)) console.error(`rediff: ${error.message}`);
+  else console.error(error);
+  process.exitCode = isExpected(error) ? 2 : 1;
+});

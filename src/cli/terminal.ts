@@ -1,0 +1,65 @@
+/** Drawing on a terminal: widths, lines that are drawn over, and a canvas of tokens in colours. */
+import type { CaptionStep } from "../sample/caption.ts";
+import { Change } from "../sample/decoder.ts";
+import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
+
+/** Usable width: the terminal's, between 60 and 140. */
+export const columns = (): number => Math.max(60, Math.min(140, process.stdout.columns ?? 100));
+
+/** Breaks plain text into lines of at most `width` letters. */
+export function wrap(text: string, width: number): string {
+  const lines = [""];
+  for (const word of text.split(/\s+/)) {
+    if (lines.at(-1)!.length + word.length + 1 > width && lines.at(-1)) lines.push("");
+    lines[lines.length - 1] += (lines.at(-1) ? " " : "") + word;
+  }
+  return lines.join("\n");
+}
+
+const paints: Readonly<Record<number, (text: string) => string>> = {
+  [Change.kept]: (text) => text,
+  [Change.committed]: (text) => `\u001b[1m${text}\u001b[0m`,
+  [Change.replaced]: (text) => `\u001b[33m${text}\u001b[0m`,
+  [Change.masked]: () => `\u001b[2m·\u001b[0m`,
+};
+
+/** The canvas as lines of at most `width` letters: masks as dots, tokens coloured by what the step did to them. */
+export function paintCanvas(step: CaptionStep | undefined, tokenizer: Tokenizer, width: number): string[] {
+  if (!step) return [];
+  const mask = tokenizer.idOf(specialTokens.mask);
+  const ends = [tokenizer.idOf(specialTokens.turnEnd), tokenizer.idOf(specialTokens.end)];
+  const end = step.ids.findIndex((id) => ends.includes(id));
+  const lines = [""];
+  let used = 0;
+  const last = end < 0 ? step.ids.length : end;
+  for (let i = 0; i < last; i++) {
+    const masked = step.ids[i] === mask;
+    const piece = masked ? "·" : tokenizer.piece(step.ids[i]!).replaceAll("\n", " ");
+    if (used + piece.length > width) {
+      lines.push("");
+      used = 0;
+    }
+    const text = used === 0 ? piece.trimStart() : piece;
+    lines[lines.length - 1] += masked ? paints[Change.masked]!(text) : paints[step.changes[i]!]!(text);
+    used += text.length;
+  }
+  return lines;
+}
+
+/** Lines that are drawn in place on a terminal; elsewhere only the last frame is printed. */
+export function rewrite(): { draw(lines: readonly string[]): void; end(lines: readonly string[]): void } {
+  const live = process.stdout.isTTY === true;
+  let height = 0;
+  const put = (lines: readonly string[]) => {
+    process.stdout.write((height ? `\u001b[${height}A` : "") + lines.map((line) => `\u001b[2K${line}\n`).join("") + "\u001b[J");
+    height = lines.length;
+  };
+  return {
+    draw: (lines) => void (live && put(lines)),
+    end: (lines) => {
+      if (live) put(lines);
+      else process.stdout.write(`${lines.join("\n")}\n`);
+      process.stdout.write("\n");
+    },
+  };
+}

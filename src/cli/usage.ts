@@ -1,0 +1,65 @@
+/** Options of the commands: parsing with clear errors, and what the user sees when something is wrong. */
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { ImageError } from "../data/resize.ts";
+import { loadTokenizer, type Tokenizer, TokenizerError } from "../model/tokenizer.ts";
+import { RediffError } from "../tensor/index.ts";
+
+/** A command was called in a way that it does not take. */
+export class UsageError extends RediffError {}
+
+/** Errors whose message is all that a user needs: printed without a stack, exit code 2. */
+export const isExpected = (error: unknown): error is Error =>
+  error instanceof RediffError || error instanceof ImageError || error instanceof TokenizerError;
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+
+/** `parseArgs` with errors in one sentence. */
+export function parse<const O extends Options>(
+  args: readonly string[],
+  options: O,
+  allowPositionals = false,
+): { values: { [K in keyof O]?: O[K]["type"] extends "boolean" ? boolean : string }; positionals: string[] } {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals, strict: true }) as never;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split(". To specify")[0]} See --help.`);
+  }
+}
+
+/** A whole number within bounds. */
+export function wholeNumber(name: string, text: string | undefined, fallback: number, { min = 1, max = 1e6 } = {}): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (!/^[+-]?\d+(e\d+)?$/i.test(text.trim()) || !Number.isSafeInteger(value) || value < min || value > max)
+    throw new UsageError(`--${name} must be a whole number from ${min} to ${max}; it is ${text}.`, { name, text });
+  return value;
+}
+
+/** A finite number within bounds. */
+export function decimal(name: string, text: string | undefined, fallback: number, { min = 0, max = Infinity } = {}): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value < min || value > max)
+    throw new UsageError(`--${name} must be a number from ${min}${max < Infinity ? ` to ${max}` : ""}; it is ${text}.`, { name, text });
+  return value;
+}
+
+export function oneOf<const T extends string>(name: string, text: string | undefined, fallback: T, allowed: readonly T[]): T {
+  if (text === undefined) return fallback;
+  const found = allowed.find((value) => value === text);
+  if (!found) throw new UsageError(`--${name} must be one of ${allowed.join(", ")}; it is ${text}.`, { name, text });
+  return found;
+}
+
+const root = new URL("../../", import.meta.url);
+
+/** The checkpoint that the project ships. */
+export const shippedCheckpoint: string = fileURLToPath(new URL("weights/small-base", root));
+
+/** The tokenizer beside a checkpoint, or else the project's own. */
+export function tokenizerFor(checkpoint: string): Tokenizer {
+  const beside = `${checkpoint}/tokenizer.json`;
+  return loadTokenizer(readFileSync(existsSync(beside) ? beside : new URL("data/tokenizer/tokenizer.json", root), "utf8"));
+}

@@ -1,0 +1,80 @@
+/** From pixels to captions: encode the picture once, decode the canvas, read the text off it. */
+import { encodeImage, type Rediff } from "../model/rediff.ts";
+import { buildPrompt, describeQuestion, specialTokens, type Tokenizer } from "../model/tokenizer.ts";
+import { noGrad, scope, ShapeError, tensor } from "../tensor/index.ts";
+import type { DecodeOptions, DecodeStep, Decoder } from "./decoder.ts";
+
+/** The canvas of one picture after one step. */
+export interface CaptionStep {
+  readonly ids: Uint32Array;
+  /** See `Change`. */
+  readonly changes: Uint32Array;
+}
+
+export interface Caption {
+  readonly text: string;
+  /** Ids (T) of the canvas at the end. */
+  readonly ids: Uint32Array;
+  readonly steps: number;
+  /** After each step, when asked for. */
+  readonly history: readonly CaptionStep[];
+}
+
+export interface CaptionOptions extends Omit<DecodeOptions, "onStep"> {
+  readonly history?: boolean;
+  /** Called after every step with the canvases of all pictures. */
+  readonly onStep?: (step: DecodeStep) => void;
+}
+
+/** Captions for a batch of pictures, pixels (B, 3, S, S) as `toPixels` makes them. */
+export async function captionImages(
+  model: Rediff,
+  tokenizer: Tokenizer,
+  pixels: readonly Float32Array[],
+  decoder: Decoder,
+  { history = false, onStep, ...options }: CaptionOptions,
+): Promise<Caption[]> {
+  const { device, config } = model;
+  const S = config.vision.imageSize;
+  const B = pixels.length;
+  if (config.text.vocabulary < tokenizer.vocabSize)
+    throw new ShapeError(`The tokenizer has ${tokenizer.vocabSize} tokens but the model only ${config.text.vocabulary}. They do not belong together.`);
+  const all = new Float32Array(B * 3 * S * S);
+  pixels.forEach((picture, i) => all.set(picture, i * 3 * S * S));
+  const { ids, imageStart } = buildPrompt(tokenizer, describeQuestion, 1);
+  const { idOf } = tokenizer;
+  const banned = [specialTokens.start, specialTokens.headerStart, specialTokens.headerEnd, specialTokens.image].map(idOf);
+  const steps: { canvas: Uint32Array; changes: Uint32Array }[] = [];
+  const watch = (step: DecodeStep) => {
+    if (history) steps.push(step);
+    onStep?.(step);
+  };
+  const result = await noGrad(device, () =>
+    scope(device, async () => {
+      const image = encodeImage(model, tensor(device, all, [B, 3, S, S], "f32", "pixels"));
+      const request = { image, before: ids.slice(0, imageStart), after: ids.slice(imageStart + 1), maskId: idOf(specialTokens.mask), banned };
+      return decoder(model, request, { ...options, ...(history || onStep ? { onStep: watch } : {}) });
+    }),
+  );
+  const T = result.canvas.length / B;
+  return pixels.map((_, i) => {
+    const row = (canvas: Uint32Array) => canvas.slice(i * T, (i + 1) * T);
+    const final = row(result.canvas);
+    return {
+      text: captionText(final, tokenizer),
+      ids: final,
+      steps: result.steps,
+      history: steps.map(({ canvas, changes }) => ({ ids: row(canvas), changes: row(changes) })),
+    };
+  });
+}
+
+/** Where the caption ends: at the first end of turn or end of text. */
+export function captionLength(ids: Uint32Array, { idOf }: Tokenizer): number {
+  const ends = [idOf(specialTokens.turnEnd), idOf(specialTokens.end)];
+  const at = ids.findIndex((id) => ends.includes(id));
+  return at < 0 ? ids.length : at;
+}
+
+export const captionText = (ids: Uint32Array, tokenizer: Tokenizer): string =>
+  tokenizer.decode(ids.subarray(0, captionLength(ids, tokenizer))).trim();

@@ -1,0 +1,124 @@
+/**
+ * What all decoders share: the canvas of masks, one forward pass a step, and the choice on the GPU of what to commit.
+ *
+ * A decoder is a policy for what happens to a canvas between two forward passes. Everything of a step stays on the GPU:
+ * logits, confidence, choice, new canvas; the canvas is read once at the end, or after each step when somebody watches.
+ */
+import { canvasLogits, type Rediff } from "../model/rediff.ts";
+import { confidence, type Device, noGrad, RediffError, scope, select, type Tensor, tensor } from "../tensor/index.ts";
+import { blockSchedule, checkCount } from "./schedules.ts";
+
+export interface DecodeOptions {
+  /** n of section 3.4: masked tokens that are committed at each step. */
+  readonly tokensPerStep: number;
+  /** Tokens that are decoded before the next block begins; default: the whole canvas. */
+  readonly block?: number;
+  /** 0 takes the most probable token; above, Gumbel noise of this temperature is added. */
+  readonly temperature?: number;
+  readonly seed?: number;
+  /** Is given the canvas after every step. Costs one small read a step. */
+  readonly onStep?: (step: DecodeStep) => void;
+}
+
+export interface DecodeStep {
+  /** From 0. */
+  readonly index: number;
+  readonly steps: number;
+  /** Ids (B·T), row by row. */
+  readonly canvas: Uint32Array;
+  /** What happened to each position: see `Change`. */
+  readonly changes: Uint32Array;
+}
+
+/** What `select` writes for a position. */
+export const Change = { kept: 0, committed: 1, replaced: 2, masked: 3 } as const;
+
+/** Everything a decoder needs to know about one batch of pictures. */
+export interface DecodeRequest {
+  /** Image tokens (B, P, C) from `encodeImage`. */
+  readonly image: Tensor;
+  /** Prompt ids before and after the image, the same for all pictures. */
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  /** The canvas to start from, (B·T) ids; default: all masks. Visible tokens in it are a draft. */
+  readonly draft?: ArrayLike<number>;
+  readonly maskId: number;
+  /** Ids that are never chosen: the mask itself and the prompt's structure. */
+  readonly banned: readonly number[];
+}
+
+export interface DecodeResult {
+  /** Ids (B·T), row by row. */
+  readonly canvas: Uint32Array;
+  readonly steps: number;
+}
+
+export type Decoder = (model: Rediff, request: DecodeRequest, options: DecodeOptions) => Promise<DecodeResult>;
+
+/** Whether and when a visible token is replaced by the new prediction. */
+export interface Replacement {
+  readonly replace: boolean;
+  /** Replace only where the prediction's probability is at least this. */
+  readonly gate?: number;
+}
+
+/** The loop. `replacement` is all that differs between mask prediction and refining. */
+export async function decodeCanvas(
+  model: Rediff,
+  request: DecodeRequest,
+  { tokensPerStep, block, temperature = 0, seed = 0, onStep }: DecodeOptions,
+  { replace, gate = 0 }: Replacement,
+): Promise<DecodeResult> {
+  const { device, config } = model;
+  const { maskId, image, draft } = request;
+  const B = image.shape[0]!;
+  const T = config.text.canvas;
+  if (!(temperature >= 0 && Number.isFinite(temperature)))
+    throw new RediffError(`temperature must be at least 0; it is ${temperature}.`, { temperature });
+  checkCount("block", block ?? T);
+  const blocks = blockSchedule(T, block ?? T, tokensPerStep);
+  const steps = blocks.reduce((sum, { commits }) => sum + commits.length, 0);
+
+  return noGrad(device, () =>
+    scope(device, async () => {
+      const before = repeated(device, request.before, B);
+      const after = repeated(device, request.after, B);
+      const banned = bitmask(device, [...request.banned, maskId], config.text.vocabulary);
+      let canvas = tensor(device, draft ?? new Uint32Array(B * T).fill(maskId), [B, T], "u32", "canvas");
+      let index = 0;
+      for (const { start, end, commits } of blocks) {
+        for (const count of commits) {
+          const next = scope(device, () => {
+            const logits = canvasLogits(model, image, { before, after, canvas });
+            const predicted = confidence(logits, { temperature, seed, counter: index, banned });
+            return select(
+              { canvas, predicted: predicted.ids, confidence: predicted.confidence },
+              { maskId, start, end, count, refine: replace, gate },
+            );
+          });
+          canvas.dispose();
+          canvas = next.canvas;
+          if (onStep) {
+            const changes = (await next.changes.read()) as Uint32Array;
+            onStep({ index, steps, canvas: (await canvas.read()) as Uint32Array, changes });
+          } else await device.submit();
+          next.changes.dispose();
+          index++;
+        }
+      }
+      return { canvas: (await canvas.read()) as Uint32Array, steps };
+    }),
+  );
+}
+
+function repeated(device: Device, ids: readonly number[], B: number): Tensor {
+  const rows = Array.from({ length: B }, () => ids).flat();
+  return tensor(device, rows, [B, ids.length], "u32", "prompt");
+}
+
+/** Bit id % 32 of word id / 32 is set for every id that is not to be chosen. */
+function bitmask(device: Device, ids: readonly number[], vocabulary: number): Tensor {
+  const words = new Uint32Array(Math.ceil(vocabulary / 32));
+  for (const id of ids) words[id >>> 5]! |= 1 << (id & 31);
+  return tensor(device, words, [words.length], "u32", "banned ids");
+}

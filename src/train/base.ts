@@ -1,0 +1,161 @@
+/**
+ * Mask-prediction training: the baseline of the paper, eq. 1 and 2.
+ *
+ *   L = mean over the batch of (1/p) · (1/L) · Σ_{masked i} −log p_θ(r_0[i] | v, p_0, r_t)
+ */
+import { loadState, saveState, type TrainingState } from "../model/checkpoint.ts";
+import { preset } from "../model/config.ts";
+import { canvasLogits, createRediff, encodeImage, type Rediff } from "../model/rediff.ts";
+import { buildPrompt, describeQuestion, type Tokenizer } from "../model/tokenizer.ts";
+import { adamW, backward, clipScale, crossEntropy, type Device, gradNorm, keep, noGrad, RediffError, scope, sum, type Tensor, tensor, zeroGrad, zeros } from "../tensor/index.ts";
+import { type Batch, type Difficulty, drawBatch } from "./batch.ts";
+import { learningRate } from "./schedule.ts";
+
+/** One stretch of a curriculum. */
+export interface Phase extends Difficulty {
+  /** The phase lasts until this share of all steps. */
+  readonly until: number;
+}
+
+export interface TrainOptions {
+  readonly preset: string;
+  readonly seed: number;
+  readonly steps: number;
+  readonly batch: number;
+  readonly peak: number;
+  readonly warmup: number;
+  readonly weightDecay: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly maxNorm: number;
+  readonly maxWeight: number;
+  readonly curriculum: readonly Phase[];
+}
+
+export const defaultTrainOptions: TrainOptions = {
+  preset: "small",
+  seed: 1,
+  steps: 6000,
+  batch: 16,
+  peak: 2e-3,
+  warmup: 200,
+  weightDecay: 0.02,
+  beta1: 0.9,
+  beta2: 0.98,
+  maxNorm: 1,
+  maxWeight: 20,
+  curriculum: [
+    { until: 0.3, canvas: 40, shares: [0.6, 0.35, 0.05] },
+    { until: 0.7, canvas: 48, shares: [0.25, 0.35, 0.4] },
+    { until: 1, canvas: 64, shares: [0.1, 0.25, 0.65] },
+  ],
+};
+
+/** The phase that a step falls into. */
+export function phaseAt(step: number, { steps, curriculum }: TrainOptions): Phase {
+  const phase = curriculum.find(({ until }) => step < until * steps) ?? curriculum.at(-1);
+  if (!phase) throw new RediffError("A curriculum has at least one phase.");
+  return phase;
+}
+
+/** Prompt ids before and after the image tokens. */
+export function promptIds(tokenizer: Tokenizer): { before: number[]; after: number[] } {
+  const { ids, imageStart } = buildPrompt(tokenizer, describeQuestion, 1);
+  return { before: ids.slice(0, imageStart), after: ids.slice(imageStart + 1) };
+}
+
+/** Uploads a batch and records its forward pass. The result is one number on the tape, eq. 2. */
+export function batchLoss(model: Rediff, batch: Batch, prompt: { before: readonly number[]; after: readonly number[] }): Tensor {
+  const { device, config } = model;
+  const { B, T } = batch;
+  const S = config.vision.imageSize;
+  const ids = (values: ArrayLike<number>, length: number, label: string) => tensor(device, values, [B, length], "u32", label);
+  const repeat = (row: readonly number[]) => Array.from({ length: B }, () => row).flat();
+  const pixels = tensor(device, batch.pixels, [B, 3, S, S], "f32", "pixels");
+  const logits = canvasLogits(model, encodeImage(model, pixels), {
+    before: ids(repeat(prompt.before), prompt.before.length, "prompt"),
+    after: ids(repeat(prompt.after), prompt.after.length, "prompt"),
+    canvas: ids(batch.canvas, T, "canvas"),
+  });
+  const losses = crossEntropy(logits, ids(batch.answer, T, "answer"), tensor(device, batch.weights, [B, T], "f32", "weights"));
+  return sum(losses);
+}
+
+export interface StepReport {
+  readonly step: number;
+  readonly loss: number;
+  readonly gradientNorm: number;
+  readonly learningRate: number;
+}
+
+/** A training run: the state, and one step at a time. */
+export interface Trainer {
+  readonly state: TrainingState;
+  readonly options: TrainOptions;
+  readonly done: boolean;
+  /** Runs one step. The numbers it returns are those of the step. Throws when the loss is not finite. */
+  step(): Promise<StepReport>;
+  save(path: string): Promise<void>;
+}
+
+/** Begins a run, or goes on with the one saved at `resume`; its options must be the same, except for `steps`. */
+export function createTrainer(device: Device, options: TrainOptions, tokenizer: Tokenizer, resume?: string): Trainer {
+  const prompt = promptIds(tokenizer);
+  let state = resume === undefined ? freshState(device, options) : loadState(device, resume);
+  if (resume !== undefined && state.options !== JSON.stringify(options))
+    throw new RediffError(`${resume} was begun with other options. It has ${state.options}; this run asks for ${JSON.stringify(options)}.`, { resume });
+  const draw = (step: number): Batch => {
+    const { imageSize } = state.model.config.vision;
+    return drawBatch(step, { ...phaseAt(step, options), seed: options.seed, batch: options.batch, imageSize, maxWeight: options.maxWeight }, tokenizer);
+  };
+  let next: Batch | undefined;
+
+  return {
+    options,
+    get state() {
+      return state;
+    },
+    get done() {
+      return state.step >= options.steps;
+    },
+    async step() {
+      const { model, moments, step } = state;
+      const batch = next ?? draw(step);
+      const rate = learningRate(step, options);
+      const report = await scope(device, async () => {
+        const parameters = [...model.parameters.values()];
+        const loss = batchLoss(model, batch, prompt);
+        backward(loss);
+        const norm = noGrad(device, () => {
+          const gradients = parameters.map((parameter) => parameter.grad!);
+          const total = gradNorm(gradients);
+          const scale = clipScale(total, options.maxNorm);
+          for (const [name, parameter] of model.parameters) {
+            const { m, v } = moments.get(name)!;
+            const decay = parameter.rank > 1 ? options.weightDecay : 0;
+            adamW({ parameter, gradient: parameter.grad!, m, v, scale }, { step: step + 1, learningRate: rate, weightDecay: decay, beta1: options.beta1, beta2: options.beta2 });
+          }
+          zeroGrad(parameters);
+          return total;
+        });
+        await device.submit();
+        // The GPU works while the next batch is drawn.
+        next = step + 1 < options.steps ? draw(step + 1) : undefined;
+        return { loss: await loss.item(), gradientNorm: await norm.item() };
+      });
+      if (!Number.isFinite(report.loss) || !Number.isFinite(report.gradientNorm))
+        throw new RediffError(`The loss of step ${step} is ${report.loss}, its gradient norm ${report.gradientNorm}. The weights are those before the step.`, { ...report, step });
+      state = { ...state, step: step + 1 };
+      return { step, ...report, learningRate: rate };
+    },
+    save: (path) => saveState(state, path),
+  };
+}
+
+function freshState(device: Device, options: TrainOptions): TrainingState {
+  const model = createRediff(device, preset(options.preset), options.seed);
+  const moments = new Map(
+    [...model.parameters].map(([name, { shape }]) => [name, { m: keep(zeros(device, shape)), v: keep(zeros(device, shape)) }]),
+  );
+  return { model, moments, step: 0, options: JSON.stringify(options) };
+}

@@ -1,0 +1,24 @@
+import fc from "fast-check";
+import { embedding } from "../../src/tensor/index.ts";
+import { defineCase, filled, sizes } from "../support/opCase.ts";
+
+const cases = (["f32", "f16"] as const).map((dtype) =>
+  defineCase({
+    name: `embedding, ${dtype} table`,
+    params: fc.record({ N: sizes(), V: sizes(300), C: sizes(70) }),
+    always: [{ N: 160, V: 1024, C: 128 }, { N: 700, V: 3, C: 12 }],
+    inputs: ({ N, V, C }) => ({
+      table: { shape: [V, C], dtype },
+      // Half of the positions hold one id, as masks do.
+      ids: { shape: [1, N], dtype: "u32", draw: (random) => (random.chance(0.5) ? V - 1 : random.int(V)) },
+    }),
+    reference: ({ table, ids }, { N, C }) => ({ y: filled([1, N, C], (i) => table!.data[ids!.data[Math.floor(i / C)]! * C + (i % C)]!) }),
+    run: ({ table, ids }) => ({ y: embedding(table!, ids!) }),
+    differentiable: dtype === "f32" ? ["table"] : [],
+    tolerance: 0,
+    flops: () => 0,
+    bytes: ({ N, C }) => 8 * N * C,
+    bench: [{ N: 1344, V: 1024, C: 128 }],
+  }),
+);
+export default cases;

@@ -1,0 +1,61 @@
+import fc from "fast-check";
+import { matmul, transpose } from "../../src/tensor/index.ts";
+import { defineCase, elements, filled, type OpCase, sizes, type Values } from "../support/opCase.ts";
+
+type Params = { layout: string; batch: number; shared: boolean; M: number; N: number; K: number };
+
+/** Multiples of four reach the subgroup kernels; the others the plain one. */
+const size = fc.oneof(sizes(70), sizes(40).map((n) => 4 * n));
+
+/** Element (z, i, j) of a batch of matrices as stored: with its last two axes exchanged when `turned`. */
+const at = ({ shape, data }: Values, turned: boolean, z: number, i: number, j: number): number => {
+  const [rows, columns] = shape.slice(-2) as [number, number];
+  const start = shape.length === 2 ? 0 : z * rows * columns;
+  return data[start + (turned ? j * columns + i : i * columns + j)]!;
+};
+
+const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
+  defineCase<Params>({
+    name,
+    params: fc.record({ layout: fc.constantFrom("NN", "NT", "TN", "TT"), batch: fc.integer({ min: 1, max: 3 }), shared: fc.boolean(), M: size, N: size, K: size }),
+    always: [
+      { layout: "NT", batch: 2, shared: true, M: 84, N: 128, K: 128 },
+      { layout: "TN", batch: 1, shared: false, M: 128, N: 384, K: 200 },
+      { layout: "NN", batch: 1, shared: true, M: 1, N: 1, K: 1 },
+    ],
+    inputs: ({ layout, batch, shared, M, N, K }) => ({
+      a: { shape: [batch, ...(layout[0] === "T" ? [K, M] : [M, K])] },
+      b: { shape: [...(shared ? [] : [batch]), ...(layout[1] === "T" ? [N, K] : [K, N])], dtype: weight },
+    }),
+    reference: ({ a, b }, { layout, batch, M, N, K }) => {
+      const y = filled([batch, M, N], () => 0);
+      for (let z = 0; z < batch; z++)
+        for (let m = 0; m < M; m++)
+          for (let k = 0; k < K; k++) {
+            const left = at(a!, layout[0] === "T", z, m, k);
+            for (let n = 0; n < N; n++) y.data[(z * M + m) * N + n]! += left * at(b!, layout[1] === "T", z, k, n);
+          }
+      return { y };
+    },
+    run: ({ a, b }, { layout }) => ({ y: matmul(layout[0] === "T" ? transpose(a!) : a!, layout[1] === "T" ? transpose(b!) : b!) }),
+    differentiable: weight === "f32" ? ["a", "b"] : ["a"],
+    tolerance: 4e-5,
+    reason: "a sum of up to 200 products of magnitude 1, rounded in f32 at each",
+    flops: ({ batch, M, N, K }) => 2 * batch * M * N * K,
+    bytes: ({ batch, shared, M, N, K }) => 4 * (batch * M * K + (shared ? 1 : batch) * K * N + batch * M * N),
+    bench: [
+      ...["NN", "NT", "TN"].map((layout) => ({ layout, batch: 1, shared: false, M: 512, N: 512, K: 512 })),
+      { layout: "NN", batch: 1, shared: true, M: 1024, N: 1024, K: 1024 },
+      { layout: "NN", batch: 1, shared: true, M: 2048, N: 1024, K: 256 },
+      { layout: "NT", batch: 1, shared: true, M: 2048, N: 384, K: 128 },
+    ],
+  });
+
+/** Elements of the inputs, so that a bench can say how large the operands are. */
+export const operandElements = (params: Params): number => params.batch * (params.M * params.K + params.K * params.N) + elements([params.M, params.N]);
+
+export default [define("matmul", "f32"), define("matmul f16", "f16")];
+
+export const mutants = [
+  { kernel: "matmul", find: "rows <= 32u", replace: "rows <= 31u", why: "the last row of a tile" },
+];
