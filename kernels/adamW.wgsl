@@ -36,15 +36,13 @@ fn main(
 ) {
   let factor = scale[0];
   let first = (group.y * groups.x + group.x) * LANES * params.steps + lane;
-  for (var step = 0u; step < params.steps; step++) {
-    let i = first + step * LANES;
-    if (i < params.count && factor > 0.0) {
-      let gradient = g[i] * factor;
-      let mean = params.beta1 * m[i] + params.rest1 * gradient;
-      let variance = params.beta2 * v[i] + params.rest2 * gradient * gradient;
-      p[i] = params.decay * p[i] - params.rate * mean / (sqrt(variance) * params.widen + params.epsilon);
-      m[i] = mean;
-      v[i] = variance;
-    }
+  let end = select(first, min(params.count, first + params.steps * LANES), factor > 0.0);
+  for (var i = first; i < end; i += LANES) {
+    let gradient = g[i] * factor;
+    let mean = params.beta1 * m[i] + params.rest1 * gradient;
+    let variance = params.beta2 * v[i] + params.rest2 * gradient * gradient;
+    p[i] = params.decay * p[i] - params.rate * mean / (sqrt(variance) * params.widen + params.epsilon);
+    m[i] = mean;
+    v[i] = variance;
   }
 }

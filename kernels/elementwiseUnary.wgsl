@@ -22,11 +22,9 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let first = (group.y * groups.x + group.x) * LANES * params.steps + lane;
-  for (var step = 0u; step < params.steps; step++) {
-    let i = first + step * LANES;
-    if (i < params.count) {
-      y[i] = f(x[i], params.s);
-    }
+  let end = min(params.count, first + params.steps * LANES);
+  for (var i = first; i < end; i += LANES) {
+    y[i] = f(x[i], params.s);
   }
 }
 

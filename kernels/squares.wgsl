@@ -23,12 +23,10 @@ fn main(
   let place = group.y * groups.x + group.x;
   let first = place * LANES * params.steps + lane;
   var sum = vec4f(0.0);
-  for (var step = 0u; step < params.steps; step++) {
-    let i = first + step * LANES;
-    if (4u * i < params.size) {
-      let value = select(vec4f(0.0), x[i], 4u * i + vec4u(0, 1, 2, 3) < vec4u(params.size));
-      sum += value * value;
-    }
+  let end = min((params.size + 3u) / 4u, first + params.steps * LANES);
+  for (var i = first; i < end; i += LANES) {
+    let value = select(vec4f(0.0), x[i], 4u * i + vec4u(0, 1, 2, 3) < vec4u(params.size));
+    sum += value * value;
   }
   part[params.offset + place * LANES + lane] = sum.x + sum.y + sum.z + sum.w;
 }

@@ -181,23 +181,27 @@ test("NaN is found by its bits", async () => {
   assert.deepEqual(await evaluate(`select(0.0, 1.0, ${NAN_BITS})`, [NaN, Infinity, -Infinity, 0, 1]), [1, 0, 0, 0, 0]);
 });
 
-test("x != x does not find NaN on a software driver", async (t) => {
+/** lavapipe or SwiftShader: what they do is known, and not promised by anybody else. */
+const isKnownSoftware = (): boolean => /llvmpipe|swiftshader/i.test(adapter.info.description);
+
+test("x != x does not find NaN on lavapipe and SwiftShader", async (t) => {
   const [found] = await evaluate("select(0.0, 1.0, x != x)", [NaN]);
-  if (adapter.info.vendor !== "mesa") return t.skip(`here it gives ${found}; the fact is lavapipe's`);
+  if (!isKnownSoftware()) return t.skip(`here it gives ${found}`);
   assert.equal(found, 0);
 });
 
 // A row maximum hides a NaN, so the finite check of debug mode looks at inputs before any max.
-test("max lets a NaN vanish", async (t) => {
+test("max lets a NaN vanish on lavapipe and SwiftShader", async (t) => {
   const [larger] = await evaluate("max(x, 1.0)", [NaN]);
-  if (adapter.info.vendor !== "mesa") return t.skip(`here max(NaN, 1) is ${larger}; the fact is lavapipe's`);
+  if (!isKnownSoftware()) return t.skip(`here max(NaN, 1) is ${larger}`);
   assert.equal(larger, 1);
 });
 
-// No kernel uses pow: a power that arrives at run time makes NaN of every negative base.
-test("pow of a negative base is NaN when the power is not known at compile time", async () => {
+// No kernel uses pow. With numbers from a buffer pow(-2, 3) is NaN on lavapipe and 8 on SwiftShader; never -8.
+test("pow of a negative base is wrong on lavapipe and SwiftShader", async (t) => {
   const [power] = await evaluate("pow(-2.0 * x / x, x)", [3]);
-  assert.ok(Number.isNaN(power), `pow(-2, 3) gave ${power}`);
+  if (!isKnownSoftware()) return t.skip(`here pow(-2, 3) is ${power}`);
+  assert.notEqual(power, -8);
 });
 
 // Kernels use stable forms.

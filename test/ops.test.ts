@@ -22,7 +22,8 @@ after(() => device.close());
 for (const file of names) {
   const module = (await import(new URL(file, folder).href)) as { default: AnyCase | readonly AnyCase[] };
   for (const op of [module.default].flat() as AnyCase[]) {
-    test(op.name, async () => {
+    test(op.name, async (context) => {
+      if (op.feature && !device.gpu.features.has(op.feature)) return context.skip(`this adapter has no ${op.feature}`);
       for (const params of op.always ?? []) await checkExample(device, op, params, seed);
       for (const { params, values } of op.edges ?? []) await checkExample(device, op, params, seed, values);
       await fc.assert(

@@ -13,8 +13,18 @@
 import type { Charge, Field, FlagSpec } from "./flagSpec.ts";
 
 export type FactAttribute =
-  | "layout" | "direction" | "bandCount" | "proportions" | "style"
-  | "kind" | "points" | "count" | "arrangement" | "size" | "colour" | "place";
+  | "layout"
+  | "direction"
+  | "bandCount"
+  | "proportions"
+  | "style"
+  | "kind"
+  | "points"
+  | "count"
+  | "arrangement"
+  | "size"
+  | "colour"
+  | "place";
 
 export interface Fact {
   readonly subject: string;
@@ -65,7 +75,12 @@ export const proportions = (doubled: number): string => (doubled < 0 ? "equal" :
 
 function chargeFacts(spec: FlagSpec, charge: Charge, subject: string): Fact[] {
   const about = (attribute: FactAttribute, value: string | number): Fact => ({ subject, attribute, value });
-  const facts = [about("kind", charge.kind), about("count", charge.count), about("colour", charge.colour), about("place", placeName(spec, charge))];
+  const facts = [
+    about("kind", charge.kind),
+    about("count", charge.count),
+    about("colour", charge.colour),
+    about("place", placeName(spec, charge)),
+  ];
   if (charge.kind === "star") facts.push(about("points", charge.points));
   if (charge.arrangement !== "none") facts.push(about("arrangement", charge.arrangement));
   if (charge.size !== "medium") facts.push(about("size", charge.size));
@@ -97,7 +112,12 @@ export function placeNames(spec: FlagSpec, charge: Charge): string[] {
   } else if (place.at === "band" && spec.field.layout === "bands") {
     const { direction, colours, doubled } = spec.field;
     const n = colours.length;
-    const ends = { horizontal: null, vertical: ["hoist", "fly"], rising: ["upper hoist", "lower fly"], falling: ["upper fly", "lower hoist"] }[direction];
+    const ends = {
+      horizontal: null,
+      vertical: ["hoist", "fly"],
+      rising: ["upper hoist", "lower fly"],
+      falling: ["upper fly", "lower hoist"],
+    }[direction];
     const middle = (n - 1) / 2;
     if (place.band === middle && (doubled === null || doubled === middle)) names.push("center");
     const end = place.band === 0 ? ends?.[0] : place.band === n - 1 ? ends?.[1] : undefined;

@@ -27,7 +27,11 @@ export function planCaption(spec: FlagSpec, seed: number): Features {
   const later: Features[] = [];
   for (const [index, charge] of spec.charges.entries()) {
     if (charge.place.at !== "charge") {
-      top.push({ charge, index, features: { ...chargeFeatures(charge), ...placeFeatures(spec.field, charge, random), bears: 0 } });
+      top.push({
+        charge,
+        index,
+        features: { ...chargeFeatures(charge), ...placeFeatures(spec.field, charge, random), bears: 0 },
+      });
     }
   }
   for (const charge of spec.charges) {
@@ -35,7 +39,9 @@ export function planCaption(spec: FlagSpec, seed: number): Features {
     const on = charge.place.charge;
     const bearer = top.find(({ index }) => index === on);
     if (bearer === undefined || !bearers.includes(bearer.charge.kind)) {
-      throw new RangeError(`flagCaption: a ${charge.kind} stands on charge ${on}, which must be one of ${bearers.join(", ")} on the field`);
+      throw new RangeError(
+        `flagCaption: a ${charge.kind} stands on charge ${on}, which must be one of ${bearers.join(", ")} on the field`,
+      );
     }
     if (bearer.features["bears"] === 0 && random.chance(0.75)) {
       bearer.features = { ...bearer.features, bears: 1, inner: chargeFeatures(charge) };
@@ -50,15 +56,20 @@ export function planCaption(spec: FlagSpec, seed: number): Features {
 
 function fieldFeatures(field: Field, random: RandomStream): Features {
   const colour = (value: string): Features => ({ colour: value });
-  const numbered = (values: readonly string[]): Features => Object.fromEntries(values.map((value, i) => [`c${i}`, colour(value)]));
+  const numbered = (values: readonly string[]): Features =>
+    Object.fromEntries(values.map((value, i) => [`c${i}`, colour(value)]));
   const { layout } = field;
   switch (layout) {
     case "plain":
       return { layout, ...numbered([field.colour]) };
     case "bands":
       return {
-        layout, direction: field.direction, doubled: field.doubled ?? -1,
-        bandCount: field.colours.length, listed: field.colours.length, ...numbered(field.colours),
+        layout,
+        direction: field.direction,
+        doubled: field.doubled ?? -1,
+        bandCount: field.colours.length,
+        listed: field.colours.length,
+        ...numbered(field.colours),
       };
     case "quartered": {
       const [a, b, c, d] = field.colours;
@@ -67,7 +78,9 @@ function fieldFeatures(field: Field, random: RandomStream): Features {
     }
     case "cross":
       return {
-        layout, style: field.style, outlined: field.outline === null ? "no" : "yes",
+        layout,
+        style: field.style,
+        outlined: field.outline === null ? "no" : "yes",
         ...numbered([field.ground, field.colour, ...(field.outline === null ? [] : [field.outline])]),
       };
     case "border":
@@ -77,17 +90,27 @@ function fieldFeatures(field: Field, random: RandomStream): Features {
 
 function chargeFeatures(charge: Charge): Features {
   const { kind, count, arrangement, size, colour } = charge;
-  return { kind, points: kind === "star" ? charge.points : 0, number: count === 1 ? "one" : "many", count, arrangement, size, colour };
+  return {
+    kind,
+    points: kind === "star" ? charge.points : 0,
+    number: count === 1 ? "one" : "many",
+    count,
+    arrangement,
+    size,
+    colour,
+  };
 }
 
 function placeFeatures(field: Field, { place }: Charge, random: RandomStream): Features {
   if (place.at === "spot") return { place: place.spot };
-  if (place.at !== "band" || field.layout !== "bands") throw new RangeError("flagCaption: a charge in a band needs a field of bands");
+  if (place.at !== "band" || field.layout !== "bands")
+    throw new RangeError("flagCaption: a charge in a band needs a field of bands");
   const colour = field.colours[place.band] as string;
   const unique = field.colours.filter((other) => other === colour).length === 1;
   // Both draws are made always, so that plans of similar flags stay similar.
   const byColour = random.chance(0.6);
-  const ref = unique && byColour ? { by: "colour", colour } : { by: "position", position: bandPosition(field, place.band) };
+  const ref =
+    unique && byColour ? { by: "colour", colour } : { by: "position", position: bandPosition(field, place.band) };
   return { place: "band", ref };
 }
 

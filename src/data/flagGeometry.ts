@@ -90,8 +90,10 @@ export function fieldLayers(field: Field, aspect: number): Layer[] {
 }
 
 /** A coordinate that runs from 0 to 1 across the bands, and the length that it covers. */
-function bandCoordinate(direction: Extract<Field, { layout: "bands" }>["direction"], aspect: number):
-  { at: SignedDistance; length: number } {
+function bandCoordinate(
+  direction: Extract<Field, { layout: "bands" }>["direction"],
+  aspect: number,
+): { at: SignedDistance; length: number } {
   const slant = 2 / Math.hypot(1 / aspect, 1);
   switch (direction) {
     case "horizontal":
@@ -105,7 +107,11 @@ function bandCoordinate(direction: Extract<Field, { layout: "bands" }>["directio
   }
 }
 
-function crossDistance(style: Extract<Field, { layout: "cross" }>["style"], aspect: number, half: number): SignedDistance {
+function crossDistance(
+  style: Extract<Field, { layout: "cross" }>["style"],
+  aspect: number,
+  half: number,
+): SignedDistance {
   if (style === "diagonal") {
     const length = Math.hypot(aspect, 1);
     return (x, y) => Math.min(Math.abs(x - y * aspect), Math.abs(x - (1 - y) * aspect)) / length - half;
@@ -123,8 +129,13 @@ export function fieldColourAt(layers: readonly Layer[], x: number, y: number): C
 
 function roomOf(spec: FlagSpec, charge: Charge, aspect: number): Room {
   const unit = unitOf(aspect);
-  const room = (x: number, y: number, radius: number, width: number, height: number): Room =>
-    ({ x, y, radius, width, height });
+  const room = (x: number, y: number, radius: number, width: number, height: number): Room => ({
+    x,
+    y,
+    radius,
+    width,
+    height,
+  });
   const place = charge.place;
   if (place.at === "charge") return roomOnCharge(spec, place.charge, aspect);
   if (place.at === "band") return roomInBand(spec.field, place.band, aspect);
@@ -150,7 +161,8 @@ function roomOf(spec: FlagSpec, charge: Charge, aspect: number): Room {
 
 function roomInBand(field: Field, band: number, aspect: number): Room {
   const unit = unitOf(aspect);
-  if (field.layout !== "bands") throw new RangeError(`FlagSpec: a charge stands in band ${band} of a ${field.layout} field`);
+  if (field.layout !== "bands")
+    throw new RangeError(`FlagSpec: a charge stands in band ${band} of a ${field.layout} field`);
   const edges = bandEdges(field);
   const from = edges[band];
   const to = edges[band + 1];
@@ -175,7 +187,8 @@ function roomInBand(field: Field, band: number, aspect: number): Room {
 function roomOnCharge(spec: FlagSpec, index: number, aspect: number): Room {
   const unit = unitOf(aspect);
   const bearer = spec.charges[index];
-  if (bearer === undefined) throw new RangeError(`FlagSpec: a charge stands on charge ${index}, there are ${spec.charges.length}`);
+  if (bearer === undefined)
+    throw new RangeError(`FlagSpec: a charge stands on charge ${index}, there are ${spec.charges.length}`);
   if (bearer.kind === "canton") {
     const width = cantonWidth * aspect;
     return { x: width / 2, y: cantonHeight / 2, radius: 0.18 * unit, width: 0.86 * width, height: 0.43 };

@@ -113,7 +113,13 @@ function paint(spec: FlagSpec, width: number, height: number, wear: Wear | null)
 /** One pass of (side, 1 − 2·side, side) along rows and one along columns; pixels outside repeat the edge. */
 function blur(pixels: Float32Array, width: number, height: number, side: number): Float32Array {
   const middle = 1 - 2 * side;
-  const along = (from: Float32Array, stride: number, length: number, lines: number, lineStride: number): Float32Array => {
+  const along = (
+    from: Float32Array,
+    stride: number,
+    length: number,
+    lines: number,
+    lineStride: number,
+  ): Float32Array => {
     const to = new Float32Array(from.length);
     for (let line = 0; line < lines; line++) {
       for (let i = 0; i < length; i++) {
@@ -121,7 +127,8 @@ function blur(pixels: Float32Array, width: number, height: number, side: number)
         const before = i === 0 ? at : at - stride;
         const after = i === length - 1 ? at : at + stride;
         for (let c = 0; c < 3; c++) {
-          to[at + c] = side * ((from[before + c] as number) + (from[after + c] as number)) + middle * (from[at + c] as number);
+          to[at + c] =
+            side * ((from[before + c] as number) + (from[after + c] as number)) + middle * (from[at + c] as number);
         }
       }
     }

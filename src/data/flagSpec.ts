@@ -7,7 +7,17 @@
 
 /** Eleven colours, in the order of how often real flags use them. */
 export const colours = [
-  "red", "white", "blue", "green", "yellow", "black", "light blue", "orange", "maroon", "purple", "gray",
+  "red",
+  "white",
+  "blue",
+  "green",
+  "yellow",
+  "black",
+  "light blue",
+  "orange",
+  "maroon",
+  "purple",
+  "gray",
 ] as const;
 export type Colour = (typeof colours)[number];
 
@@ -60,7 +70,17 @@ export type Place =
   | { readonly at: "band"; readonly band: number }
   | { readonly at: "charge"; readonly charge: number };
 
-export const chargeKinds = ["star", "crescent", "disk", "ring", "sun", "diamond", "cross", "triangle", "canton"] as const;
+export const chargeKinds = [
+  "star",
+  "crescent",
+  "disk",
+  "ring",
+  "sun",
+  "diamond",
+  "cross",
+  "triangle",
+  "canton",
+] as const;
 export type ChargeKind = (typeof chargeKinds)[number];
 export type ChargeSize = "small" | "medium" | "large";
 /** How several equal charges stand together; "none" for a single one. */
@@ -99,11 +119,28 @@ export function bandEdges(field: Extract<Field, { layout: "bands" }>): number[] 
 }
 
 const tooClose: readonly (readonly [Colour, Colour])[] = [
-  ["red", "maroon"], ["red", "orange"], ["orange", "yellow"], ["blue", "purple"], ["blue", "black"],
-  ["maroon", "black"], ["maroon", "purple"], ["purple", "black"], ["light blue", "gray"], ["maroon", "blue"],
+  ["red", "maroon"],
+  ["red", "orange"],
+  ["orange", "yellow"],
+  ["blue", "purple"],
+  ["blue", "black"],
+  ["maroon", "black"],
+  ["maroon", "purple"],
+  ["purple", "black"],
+  ["light blue", "gray"],
+  ["maroon", "blue"],
 ];
-const faint: readonly (readonly [Colour, Colour])[] = [["white", "yellow"], ["white", "light blue"], ["white", "gray"],
-  ["green", "gray"], ["orange", "gray"], ["purple", "gray"], ["green", "blue"], ["red", "purple"], ["green", "black"]];
+const faint: readonly (readonly [Colour, Colour])[] = [
+  ["white", "yellow"],
+  ["white", "light blue"],
+  ["white", "gray"],
+  ["green", "gray"],
+  ["orange", "gray"],
+  ["purple", "gray"],
+  ["green", "blue"],
+  ["red", "purple"],
+  ["green", "black"],
+];
 
 /** Whether two areas of these colours can lie side by side and be told apart, also in a worn picture. */
 export function distinguishable(a: Colour, b: Colour): boolean {

@@ -26,3 +26,7 @@ export { clipScale, gradNorm } from "./ops/gradNorm.ts";
 export { concat } from "./ops/concat.ts";
 export { patches } from "./ops/composite/patches.ts";
 export { matmul } from "./ops/matmul.ts";
+export { attentionComposed } from "./ops/composite/attentionComposed.ts";
+export { attentionComposed as attention } from "./ops/composite/attentionComposed.ts";
+export { cast } from "./ops/cast.ts";
+export { normal, randomBits, uniform } from "./random.ts";

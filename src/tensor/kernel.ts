@@ -148,7 +148,10 @@ export class KernelCache {
       : [];
     const layout = gpu.createBindGroupLayout({ label, entries: [...uniform, ...storage] });
     const code = specialise(source, variant);
+    // Its errors come with the pipeline's, and with lines: the scope keeps Dawn from reporting them a second time.
+    gpu.pushErrorScope("validation");
     const module = gpu.createShaderModule({ label, code });
+    void gpu.popErrorScope();
     const constants: Record<string, number> = {};
     for (const [name, value] of Object.entries(variant.overrides ?? {})) constants[name] = Number(value);
     const kernel: { -readonly [K in keyof Kernel]: Kernel[K] } = {

@@ -3,7 +3,7 @@ import type { Workgroups } from "./commands.ts";
 import type { Device } from "./device.ts";
 import { NonFiniteError, ShapeError } from "./errors.ts";
 import type { Variant } from "./kernel.ts";
-import { showShape } from "./shape.ts";
+import { mergedAxes, showShape } from "./shape.ts";
 import { empty, Tensor } from "./tensor.ts";
 
 export interface Launch extends Variant {
@@ -76,17 +76,24 @@ export function contiguous(x: Tensor, label = "contiguous"): Tensor {
 
 /** Writes the elements of any view to a contiguous tensor of the same shape. */
 export function copyStrided(x: Tensor, copy: Tensor): void {
-  if (x.rank > 6) throw new ShapeError(`copy: at most six axes; the tensor is ${showShape(x.shape)}. Merge axes with reshape first.`, { shape: x.shape });
-  const { workgroups, overrides, steps } = spread(x.device, x.size);
+  const { device } = x;
+  const { shape, strides } = mergedAxes(x.shape, x.strides);
+  const rank = shape.length;
+  if (rank > 6) throw new ShapeError(`copy: at most six axes; the tensor is ${showShape(x.shape)}. Merge axes with reshape first.`, { shape: x.shape });
+  const { workgroups, overrides, steps } = spread(device, x.size);
   const params: Record<string, number> = { count: x.size, steps, offset: x.offset };
   for (let i = 0; i < 6; i++) {
-    const axis = i - 6 + x.rank;
-    params[`n${i}`] = x.shape[axis] ?? 1;
-    params[`s${i}`] = x.strides[axis] ?? 0;
+    params[`n${i}`] = shape[i - 6 + rank] ?? 1;
+    params[`s${i}`] = strides[i - 6 + rank] ?? 0;
   }
-  const { device } = x;
-  const kernel = device.kernels.get("copyStrided", { overrides, types: { Element: x.dtype } });
-  device.recorder.dispatch(kernel, { x: x.block, y: copy.block }, params, workgroups, "copyStrided");
+  // Runs along the last axis, where it is long enough to occupy the lanes of a workgroup; else element by element.
+  const last = shape.at(-1)!;
+  const inRuns = last >= 2 * overrides.LANES;
+  const name = inRuns ? "copyRuns" : "copyStrided";
+  const runs = x.size / last;
+  const groups = device.isSoftware ? Math.min(runs, 64 + Math.ceil(runs / 16)) : runs;
+  const kernel = device.kernels.get(name, { overrides, types: { Element: x.dtype } });
+  device.recorder.dispatch(kernel, { x: x.block, y: copy.block }, params, inRuns ? Math.min(groups, 65535) : workgroups, name);
 }
 
 /** into += x, element by element, for f32 tensors of one shape. Gradients are summed with it. */

@@ -23,6 +23,23 @@ export function isContiguous(shape: Shape, strides: Shape): boolean {
   return true;
 }
 
+/** The same elements in the same order with as few axes as possible, at least one. */
+export function mergedAxes(shape: Shape, strides: Shape): { shape: number[]; strides: number[] } {
+  const merged: { shape: number[]; strides: number[] } = { shape: [], strides: [] };
+  shape.forEach((n, i) => {
+    const last = merged.shape.length - 1;
+    if (n === 1) return;
+    if (last >= 0 && merged.strides[last] === n * strides[i]!) {
+      merged.shape[last]! *= n;
+      merged.strides[last] = strides[i]!;
+    } else {
+      merged.shape.push(n);
+      merged.strides.push(strides[i]!);
+    }
+  });
+  return merged.shape.length ? merged : { shape: [1], strides: [0] };
+}
+
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
 
 export const showShape = (shape: Shape): string => `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;

@@ -5,10 +5,11 @@
  */
 import { loadState, saveState, type TrainingState } from "../model/checkpoint.ts";
 import { preset } from "../model/config.ts";
-import { canvasLogits, createRediff, encodeImage, type Rediff } from "../model/rediff.ts";
-import { buildPrompt, describeQuestion, type Tokenizer } from "../model/tokenizer.ts";
-import { adamW, backward, clipScale, crossEntropy, type Device, gradNorm, keep, noGrad, RediffError, scope, sum, type Tensor, tensor, zeroGrad, zeros } from "../tensor/index.ts";
+import { createRediff } from "../model/rediff.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import { adamW, backward, clipScale, type Device, gradNorm, keep, noGrad, RediffError, scope, zeroGrad, zeros } from "../tensor/index.ts";
 import { type Batch, type Difficulty, drawBatch } from "./batch.ts";
+import { maskLoss, promptIds } from "./maskLoss.ts";
 import { learningRate } from "./schedule.ts";
 
 /** One stretch of a curriculum. */
@@ -58,29 +59,6 @@ export function phaseAt(step: number, { steps, curriculum }: TrainOptions): Phas
   return phase;
 }
 
-/** Prompt ids before and after the image tokens. */
-export function promptIds(tokenizer: Tokenizer): { before: number[]; after: number[] } {
-  const { ids, imageStart } = buildPrompt(tokenizer, describeQuestion, 1);
-  return { before: ids.slice(0, imageStart), after: ids.slice(imageStart + 1) };
-}
-
-/** Uploads a batch and records its forward pass. The result is one number on the tape, eq. 2. */
-export function batchLoss(model: Rediff, batch: Batch, prompt: { before: readonly number[]; after: readonly number[] }): Tensor {
-  const { device, config } = model;
-  const { B, T } = batch;
-  const S = config.vision.imageSize;
-  const ids = (values: ArrayLike<number>, length: number, label: string) => tensor(device, values, [B, length], "u32", label);
-  const repeat = (row: readonly number[]) => Array.from({ length: B }, () => row).flat();
-  const pixels = tensor(device, batch.pixels, [B, 3, S, S], "f32", "pixels");
-  const logits = canvasLogits(model, encodeImage(model, pixels), {
-    before: ids(repeat(prompt.before), prompt.before.length, "prompt"),
-    after: ids(repeat(prompt.after), prompt.after.length, "prompt"),
-    canvas: ids(batch.canvas, T, "canvas"),
-  });
-  const losses = crossEntropy(logits, ids(batch.answer, T, "answer"), tensor(device, batch.weights, [B, T], "f32", "weights"));
-  return sum(losses);
-}
-
 export interface StepReport {
   readonly step: number;
   readonly loss: number;
@@ -101,7 +79,7 @@ export interface Trainer {
 /** Begins a run, or goes on with the one saved at `resume`; its options must be the same, except for `steps`. */
 export function createTrainer(device: Device, options: TrainOptions, tokenizer: Tokenizer, resume?: string): Trainer {
   const prompt = promptIds(tokenizer);
-  let state = resume === undefined ? freshState(device, options) : loadState(device, resume);
+  let state: TrainingState = resume === undefined ? freshState(device, options) : loadState(device, resume);
   if (resume !== undefined && state.options !== JSON.stringify(options))
     throw new RediffError(`${resume} was begun with other options. It has ${state.options}; this run asks for ${JSON.stringify(options)}.`, { resume });
   const draw = (step: number): Batch => {
@@ -124,7 +102,7 @@ export function createTrainer(device: Device, options: TrainOptions, tokenizer: 
       const rate = learningRate(step, options);
       const report = await scope(device, async () => {
         const parameters = [...model.parameters.values()];
-        const loss = batchLoss(model, batch, prompt);
+        const loss = maskLoss(model, batch, prompt);
         backward(loss);
         const norm = noGrad(device, () => {
           const gradients = parameters.map((parameter) => parameter.grad!);

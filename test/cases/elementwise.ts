@@ -100,9 +100,9 @@ const cases: readonly AnyCase[] = [...unaryCases, ...binaryCases] as unknown as 
 export default cases;
 
 export const mutants = [
-  { kernel: "elementwiseUnary", find: "step * LANES", replace: "step", why: "lanes step on each other" },
-  { kernel: "elementwiseUnary", find: "i < params.count", replace: "i + 1u < params.count", why: "the last vector is missing" },
-  { kernel: "elementwiseUnary", find: "exp(min(-x, vec4f(88.0)))", replace: "exp(-x) / exp(vec4f(0.0) * exp(-x))", why: "NaN at large negative x" },
+  { kernel: "elementwiseUnary", find: "i += LANES", replace: "i += LANES + 1u", why: "vectors between are skipped" },
+  { kernel: "elementwiseUnary", find: "min(params.count,", replace: "min(params.count - 1u,", why: "the last vector is missing" },
+  { kernel: "elementwiseUnary", find: "1.0 / (1.0 + exp(min(-x, vec4f(88.0))))", replace: "exp(x) / (1.0 + exp(x))", why: "NaN at large x" },
   { kernel: "elementwiseUnary", find: "x > vec4f(0.0)", replace: "x < vec4f(0.0)", why: "tails exchanged" },
   { kernel: "elementwiseUnaryBackward", find: "1.0 + x * (1.0 - sigma))", replace: "1.0 + (1.0 - sigma))", why: "slope of silu without x" },
   { kernel: "elementwiseUnaryBackward", find: "0.134145", replace: "0.044715", why: "slope of the cube without its 3" },

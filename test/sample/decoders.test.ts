@@ -125,7 +125,7 @@ describe("mask prediction", () => {
       fc.asyncProperty(options, fc.uint32Array({ minLength: B * T, maxLength: B * T, max: 30 }), async (drawn, noise) => {
         const draft = noise.map((id) => (id < 15 ? MASK : 50 + id));
         const { history } = await watch(maskPredict, drawn, draft);
-        let visible = draft;
+        let visible: Uint32Array = draft;
         for (const { canvas } of history) {
           visible.forEach((id, i) => assert.ok(id === MASK || canvas[i] === id, `position ${i} changed from ${id} to ${canvas[i]}`));
           visible = canvas;
@@ -146,7 +146,7 @@ describe("refining", () => {
 
   test("replaces visible tokens of the block by the new prediction, and says where", async () => {
     const { history } = await watch(refine, { tokensPerStep: 4 });
-    let before = new Uint32Array(B * T).fill(MASK);
+    let before: Uint32Array = new Uint32Array(B * T).fill(MASK);
     let replaced = 0;
     for (const { canvas, changes } of history) {
       canvas.forEach((id, i) => {
@@ -154,7 +154,7 @@ describe("refining", () => {
         assert.equal(changes[i], expected, `position ${i}`);
         replaced += Number(expected === Change.replaced);
       });
-      before = canvas.slice();
+      before = canvas;
     }
     assert.ok(replaced > 0, "a random model replaces something");
   });

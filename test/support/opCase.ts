@@ -23,6 +23,8 @@ export interface InputSpec {
 
 export interface OpCase<P extends Record<string, number | boolean | string>> {
   readonly name: string;
+  /** Skipped where the adapter lacks it. */
+  readonly feature?: GPUFeatureName;
   /** Draws parameters (sizes and attributes). Sizes straddle tile and workgroup edges. */
   readonly params: fc.Arbitrary<P>;
   /** Parameters that are always tried: edges, sizes of the models. */

@@ -4,9 +4,9 @@ import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import {
   add, backward, type Device, DeviceLostError, DisposedError, empty, GpuValidationError, keep, LimitError, log, matmul, mul, noGrad,
-  NonFiniteError, openDevice, OutOfMemoryError, permute, reshape, rmsNorm, scope, ShaderError, ShapeError, slice, sum, tensor, transpose, zeroGrad, zeros,
+  NonFiniteError, openDevice, OutOfMemoryError, permute, reshape, rmsNorm, scope, ShaderError, ShapeError, slice, sum, type Tensor, tensor, transpose, zeroGrad, zeros,
 } from "../../src/tensor/index.ts";
-import { readKernelFile } from "../../src/tensor/node.ts";
+import { nodeGpu, readKernelFile } from "../../src/tensor/node.ts";
 import { run } from "../../src/tensor/run.ts";
 
 let device: Device;
@@ -40,18 +40,20 @@ describe("errors before any GPU work", () => {
   });
 
   test("use after the end of a scope", () => {
-    let leaked = scope(device, () => ({ hidden: () => inner }));
-    const inner = scope(device, () => zeros(device, [4]));
-    inner.dispose();
-    assert.throws(() => leaked.hidden().block, DisposedError);
+    let leaked: Tensor | undefined;
+    scope(device, () => {
+      leaked = zeros(device, [4]);
+    });
+    assert.throws(() => leaked!.block, DisposedError);
   });
 });
 
 describe("errors at the next await", () => {
   test("a shader that does not compile", async () => {
-    const broken = await openDevice({ kernels: { rmsNorm: readKernelFile("rmsNorm").replace("var squares = 0.0;", "var squares = zero;") }, gpu: (await import("../../src/tensor/node.ts").then((node) => node.nodeGpu())) });
+    const kernels = { rmsNorm: `${readKernelFile("rmsNorm")}\nfn broken() -> f32 { return zero; }` };
+    const broken = await openDevice({ kernels, gpu: await nodeGpu() });
     rmsNorm(tensor(broken, [1, 2], [1, 2]), tensor(broken, [1, 1], [2]));
-    await assert.rejects(broken.flush(), (error: unknown) => error instanceof ShaderError && /rmsNorm\.wgsl does not compile/.test(error.message) && /zero/.test(error.message));
+    await assert.rejects(broken.flush(), (error: unknown) => error instanceof ShaderError && /rmsNorm\.wgsl does not compile/.test(error.message) && /return zero/.test(error.message));
     await broken.close();
   });
 
@@ -114,7 +116,11 @@ describe("lifetimes", () => {
   });
 
   test("keep takes a tensor out of its scope", () => {
-    const x = scope(device, () => void 0) ?? scope(device, () => ({ get: keep(zeros(device, [4])) })).get;
+    const x = scope(device, () => ({ kept: keep(zeros(device, [4])) })).kept;
+    scope(device, () => {
+      const y = keep(zeros(device, [4]));
+      y.dispose();
+    });
     assert.equal(x.disposed, false);
     x.dispose();
   });

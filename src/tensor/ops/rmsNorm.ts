@@ -1,5 +1,6 @@
 import { sliceRows, sumColumns } from "../columns.ts";
 import { defineOp, f32 } from "../op.ts";
+import { runRows } from "../rows.ts";
 import { lanesOf, run } from "../run.ts";
 import { empty, type Tensor } from "../tensor.ts";
 
@@ -19,16 +20,16 @@ const op = defineOp("rmsNorm", {
   saved: { r: f32("N*") },
   attrs: { eps: 1e-5 },
   forward: ({ x, g, y, r, N, C, eps }) => {
-    run("rmsNorm", { x, g, y, r }, { N, C, eps }, { workgroups: N, overrides: { LANES: lanesOf(x.device) } });
+    runRows("rmsNorm", { x, g, y, r }, { N, C, eps });
   },
   backward: ({ x, g, r, dy, dx, dg, N, C }) => {
-    const overrides = { LANES: lanesOf(x.device) };
-    if (dx) run("rmsNormBackward", { x, g, r, dy, dx }, { N, C }, { workgroups: N, overrides });
+    if (dx) runRows("rmsNormBackward", { x, g, r, dy, dx }, { N, C });
     if (dg) {
       const { rows, slices, columns } = sliceRows(x, N, C);
       const part = empty(x.device, [slices, C], "f32", "rmsNorm.dg slices");
-      run("rmsNormGain", { x, r, dy, part }, { N, C, rows }, { workgroups: [columns, slices], overrides });
+      run("rmsNormGain", { x, r, dy, part }, { N, C, rows }, { workgroups: [columns, slices], overrides: { LANES: lanesOf(x.device) } });
       sumColumns(part, dg, slices, C);
+      part.dispose();
     }
   },
 });

@@ -24,7 +24,7 @@ function tracked(name: string, x: Tensor, y: Tensor, backward: (dy: Tensor) => T
 export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
   const full = shape.map((n) => (n === -1 ? x.size / known : n));
-  if (shape.filter((n) => n === -1).length > 1 || sizeOf(full) !== x.size)
+  if (shape.filter((n) => n === -1).length > 1 || sizeOf(full) !== x.size || !full.every(Number.isInteger))
     throw new ShapeError(`reshape: ${showShape(x.shape)} has ${x.size} elements; ${showShape(shape)} does not hold as many.`, { from: x.shape, to: shape });
   if (!x.contiguous) {
     // The copy is put on the tape under x, so that the gradient reaches x and not the copy.
