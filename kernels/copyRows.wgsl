@@ -25,13 +25,11 @@ struct Params {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first = group.x * LANES * params.steps + lane;
+  let last = min(params.n, first + params.steps * LANES);
   let end = min(params.A, (group.y + 1u) * params.rows);
   for (var a = group.y * params.rows; a < end; a++) {
-    for (var step = 0u; step < params.steps; step++) {
-      let j = first + step * LANES;
-      if (j < params.n) {
-        y[a * params.total + params.before + j] = x[a * params.n + j];
-      }
+    for (var j = first; j < last; j += LANES) {
+      y[a * params.total + params.before + j] = x[a * params.n + j];
     }
   }
 }

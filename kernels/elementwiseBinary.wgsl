@@ -29,14 +29,12 @@ struct Params {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first = group.x * LANES * params.steps + lane;
+  let last = min(params.C, first + params.steps * LANES);
   let end = min(params.N, (group.y + 1u) * params.rows);
   for (var n = group.y * params.rows; n < end; n++) {
     let at = rowsOf(n);
-    for (var step = 0u; step < params.steps; step++) {
-      let c = first + step * LANES;
-      if (c < params.C) {
-        y[n * params.C + c] = f(a[at.x + c * params.aC], b[at.y + c * params.bC]);
-      }
+    for (var c = first; c < last; c += LANES) {
+      y[n * params.C + c] = f(a[at.x + c * params.aC], b[at.y + c * params.bC]);
     }
   }
 }

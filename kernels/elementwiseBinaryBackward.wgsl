@@ -30,22 +30,20 @@ struct Params {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first = group.x * LANES * params.steps + lane;
+  let last = min(params.C, first + params.steps * LANES);
   let end = min(params.N, (group.y + 1u) * params.rows);
   for (var n = group.y * params.rows; n < end; n++) {
     let at = rowsOf(n);
-    for (var step = 0u; step < params.steps; step++) {
-      let c = first + step * LANES;
-      if (c < params.C) {
-        let i = n * params.C + c;
-        let d = dy[i];
-        let valueA = a[at.x + c * params.aC];
-        let valueB = b[at.y + c * params.bC];
-        if (NEEDS_A) {
-          da[i] = slopeA(d, valueA, valueB);
-        }
-        if (NEEDS_B) {
-          db[i] = slopeB(d, valueA, valueB);
-        }
+    for (var c = first; c < last; c += LANES) {
+      let i = n * params.C + c;
+      let d = dy[i];
+      let valueA = a[at.x + c * params.aC];
+      let valueB = b[at.y + c * params.bC];
+      if (NEEDS_A) {
+        da[i] = slopeA(d, valueA, valueB);
+      }
+      if (NEEDS_B) {
+        db[i] = slopeB(d, valueA, valueB);
       }
     }
   }

@@ -6,33 +6,39 @@
 
 override LANES: u32 = 8;
 
+alias Element = f32;
+
 struct Params {
   N: u32,
-  C: u32,
+  columns: u32,
   rows: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;            // (N, C)
-@group(0) @binding(2) var<storage, read> m: array<f32>;            // (N)
-@group(0) @binding(3) var<storage, read> r: array<f32>;            // (N)
-@group(0) @binding(4) var<storage, read> dy: array<f32>;           // (N, C)
-@group(0) @binding(5) var<storage, read_write> partG: array<f32>;  // (S, C)
-@group(0) @binding(6) var<storage, read_write> partB: array<f32>;  // (S, C)
+@group(0) @binding(1) var<storage, read> x: array<Element>;            // (N, C)
+@group(0) @binding(2) var<storage, read> m: array<f32>;                // (N)
+@group(0) @binding(3) var<storage, read> r: array<f32>;                // (N)
+@group(0) @binding(4) var<storage, read> dy: array<Element>;           // (N, C)
+@group(0) @binding(5) var<storage, read_write> partG: array<Element>;  // (S, C)
+@group(0) @binding(6) var<storage, read_write> partB: array<Element>;  // (S, C)
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let c = group.x * LANES + lane;
-  if (c < params.C) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let c = (group.z * groups.x + group.x) * LANES + lane;
+  if (c < params.columns) {
     let end = min(params.N, (group.y + 1u) * params.rows);
-    var gain = 0.0;
-    var bias = 0.0;
+    var gain = Element(0.0);
+    var bias = Element(0.0);
     for (var n = group.y * params.rows; n < end; n++) {
-      let d = dy[n * params.C + c];
-      gain += d * (x[n * params.C + c] - m[n]) * r[n];
+      let d = dy[n * params.columns + c];
+      gain += d * (x[n * params.columns + c] - m[n]) * r[n];
       bias += d;
     }
-    partG[group.y * params.C + c] = gain;
-    partB[group.y * params.C + c] = bias;
+    partG[group.y * params.columns + c] = gain;
+    partB[group.y * params.columns + c] = bias;
   }
 }

@@ -28,21 +28,19 @@ struct Params {
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let first = group.x * LANES * params.steps + lane;
+  let last = min(params.H * HALF, first + params.steps * LANES);
   let end = min(params.total, (group.y + 1u) * params.rows);
   for (var row = group.y * params.rows; row < end; row++) {
     let position = (params.start + row % params.T) * 2u * HALF;
-    for (var step = 0u; step < params.steps; step++) {
-      let pair = first + step * LANES;
-      if (pair < params.H * HALF) {
-        let j = pair % HALF;
-        let low = (row * params.H + pair / HALF) * 2u * HALF + j;
-        let cosine = angles[position + j];
-        let sine = angles[position + HALF + j] * params.sign;
-        let a = x[low];
-        let b = x[low + HALF];
-        y[low] = a * cosine - b * sine;
-        y[low + HALF] = b * cosine + a * sine;
-      }
+    for (var pair = first; pair < last; pair += LANES) {
+      let j = pair % HALF;
+      let low = (row * params.H + pair / HALF) * 2u * HALF + j;
+      let cosine = angles[position + j];
+      let sine = angles[position + HALF + j] * params.sign;
+      let a = x[low];
+      let b = x[low + HALF];
+      y[low] = a * cosine - b * sine;
+      y[low + HALF] = b * cosine + a * sine;
     }
   }
 }

@@ -3,7 +3,7 @@
  * changing colour as they are revised; then a report with pictures.
  */
 import { resolve } from "node:path";
-import { type RealFlag, realFlagImage, realFlags } from "../data/realFlags.ts";
+import { realFlagImage, realFlags } from "../data/realFlags.ts";
 import { toPixels } from "../data/resize.ts";
 import { loadModel, writeAtomically } from "../model/checkpoint.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
@@ -13,7 +13,7 @@ import { maskPredict } from "../sample/maskPredict.ts";
 import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
 import { adapterLine } from "./adapter.ts";
-import { captionReport } from "./report.ts";
+import { captionReport, type ReportedFlag } from "./report.ts";
 import { columns, paintCanvas, rewrite, wrap } from "./terminal.ts";
 import { parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
 
@@ -23,11 +23,6 @@ const help = `rediff demo [options]
   --tokens-per-step N    default 8
   --checkpoint DIR       default: the shipped one
   --out FILE             the report (default runs/demo/report.html)`;
-
-export interface DemoFlag {
-  readonly flag: RealFlag;
-  readonly captions: Readonly<Record<DecoderName, Caption>>;
-}
 
 type DecoderName = "mask prediction" | "refining";
 const decoders: Readonly<Record<DecoderName, Decoder>> = { "mask prediction": maskPredict, refining: refine };
@@ -58,7 +53,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const tokenizer = tokenizerFor(checkpoint);
   console.log(`Three kinds of token: \u001b[1mjust committed\u001b[0m, \u001b[33mreplaced by the refining decoder\u001b[0m, settled. ${tokensPerStep} tokens a step.\n`);
 
-  const shown: DemoFlag[] = [];
+  const shown: ReportedFlag[] = [];
   for (const flag of chosen) {
     console.log(`${flag.name} — a person wrote: ${wrap(flag.visual, columns())}\n`);
     const pixels = toPixels(await realFlagImage(flag), model.config.vision.imageSize);
@@ -77,7 +72,7 @@ export async function run(args: readonly string[]): Promise<void> {
       captions[name] = caption!;
     }
     frame.end(sideBySide(panels, tokenizer));
-    shown.push({ flag, captions: captions as DemoFlag["captions"] });
+    shown.push({ flag, captions: captions as Record<DecoderName, Caption> });
   }
 
   const out = resolve(values.out ?? "runs/demo/report.html");

@@ -1,9 +1,8 @@
 /** The demo's report: one self-contained HTML file with pictures, both captions, and a slider over the steps. */
 import { readFile } from "node:fs/promises";
-import { realFlagPath } from "../data/realFlags.ts";
+import { type RealFlag, realFlagPath } from "../data/realFlags.ts";
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
 import { type Caption, captionLength } from "../sample/caption.ts";
-import type { DemoFlag } from "./demo.ts";
 
 const style = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -26,9 +25,15 @@ for (const article of document.querySelectorAll("article")) {
   show();
 }`;
 
+export interface ReportedFlag {
+  readonly flag: RealFlag;
+  /** By the decoder's name, with their histories. */
+  readonly captions: Readonly<Record<string, Caption>>;
+}
+
 const classes = ["kept", "committed", "replaced", "masked"] as const;
 
-export async function captionReport(flags: readonly DemoFlag[], tokenizer: Tokenizer, tokensPerStep: number): Promise<string> {
+export async function captionReport(flags: readonly ReportedFlag[], tokenizer: Tokenizer, tokensPerStep: number): Promise<string> {
   const articles = await Promise.all(flags.map((flag) => article(flag, tokenizer)));
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>rediff: mask prediction and refining</title>
@@ -42,7 +47,7 @@ ${articles.join("\n")}
 `;
 }
 
-async function article({ flag, captions }: DemoFlag, tokenizer: Tokenizer): Promise<string> {
+async function article({ flag, captions }: ReportedFlag, tokenizer: Tokenizer): Promise<string> {
   const picture = (await readFile(realFlagPath(flag))).toString("base64");
   const last = Math.max(...Object.values(captions).map(({ history }) => history.length)) - 1;
   const panels = Object.entries(captions).map(([name, caption]) => panel(name, caption, tokenizer));

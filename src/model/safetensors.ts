@@ -105,7 +105,7 @@ export function formatSafetensors(tensors: readonly StoredTensor[], metadata: Re
 
 /** Floats of a stored tensor, widened to f32. Throws CheckpointError for integer types. */
 export function storedToF32({ name, dtype, bytes }: StoredTensor): Float32Array {
-  const copy = bytes.slice().buffer; // Tensors begin at any byte; typed arrays do not.
+  const copy = Uint8Array.from(bytes).buffer; // Tensors begin at any byte; typed arrays do not.
   if (dtype === "F32") return new Float32Array(copy);
   if (dtype === "F16") return f16ToF32(new Uint16Array(copy));
   if (dtype === "BF16") return new Float32Array(Uint32Array.from(new Uint16Array(copy), (bits) => bits << 16).buffer);

@@ -20,7 +20,7 @@ export interface DeviceOptions {
   readonly debug?: DebugLevels;
   /** The WebGPU implementation. Default: Dawn in Node, `navigator.gpu` in a browser. */
   readonly gpu?: GPU;
-  /** Kernel texts by name, for where there are no files (a browser). */
+  /** Kernel texts by name: all of them where there are no files (a browser), else those that replace a file. */
   readonly kernels?: Readonly<Record<string, string>>;
   /** Do not use these features although the adapter has them: to test the paths without them. */
   readonly without?: readonly ("subgroups" | "shader-f16" | "timestamp-query")[];
@@ -194,22 +194,21 @@ export class Device {
  * Throws AdapterError when there is none.
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
-  const node = options.gpu && options.kernels ? undefined : await import("./node.ts");
-  const gpu = options.gpu ?? (await node!.nodeGpu());
+  const { kernels = {}, without = [] } = options;
+  const node = typeof process === "undefined" || !process.versions?.node ? undefined : await import("./node.ts");
+  const gpu = options.gpu ?? (node ? await node.nodeGpu() : navigator.gpu);
+  if (!gpu) throw new AdapterError("This browser has no WebGPU. Use a recent Chrome, Edge, Safari or Firefox.");
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter)
     throw new AdapterError("WebGPU finds no adapter on this machine. `npm run doctor` says what it saw and which command would help.");
-  const { kernels, without = [] } = options;
   const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature) && !without.includes(feature));
   const requiredLimits: Record<string, number> = {};
   for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
-  const readKernel = kernels
-    ? (name: string) => {
-        const text = kernels[name];
-        if (text === undefined) throw new AdapterError(`Kernel ${name}.wgsl is not in the bundle.`, { name });
-        return text;
-      }
-    : node!.readKernelFile;
+  const readKernel = (name: string): string => {
+    const text = kernels[name] ?? node?.readKernelFile(name);
+    if (text === undefined) throw new AdapterError(`Kernel ${name}.wgsl is not in the bundle.`, { name });
+    return text;
+  };
   return new Device(device, adapter.info, readKernel, options.debug ?? {});
 }

@@ -130,7 +130,8 @@ function binary(name: BinaryName): BinaryOp {
       const dy = contiguous(gradient!, `${name}.dy`);
       // A gradient that is dy itself needs no kernel, and one that nothing asks for is not written.
       const needs = { a: a.requiresGrad && row.da !== "d", b: b.requiresGrad && row.db !== "d" };
-      const full = (needed: boolean, label: string) => empty(a.device, needed ? shape : [1], "f32", `${name}.${label}`);
+      // The place of the latter must still be bound; as u32 it is left out of the checks for NaN.
+      const full = (needed: boolean, label: string) => empty(a.device, needed ? shape : [1], needed ? "f32" : "u32", `${name}.${label}`);
       const da = full(needs.a, "da");
       const db = full(needs.b, "db");
       if (needs.a || needs.b) {
@@ -168,7 +169,7 @@ function plan(
   const C = Math.ceil(last.n / width);
   const N = axes.reduce((product, { n }) => product * n, 1);
   const params: Record<string, number> = { N, C, aC: last.a, bC: last.b };
-  const outer = axes.reverse();
+  const outer = axes.toReversed();
   for (let i = 0; i <= 4; i++) {
     // Place 0 is the outermost axis, which needs no division; 1, 2, … count from the innermost.
     const axis = i === 0 ? outer.at(-1) : i < outer.length ? outer[i - 1] : undefined;

@@ -3,8 +3,10 @@
  *
  * A row belongs to the lanes of one workgroup. Where all subgroups have one size, that is one subgroup, and its lanes
  * exchange values in registers; else 64 lanes exchange them through workgroup memory. Rows whose length divides by four
- * are read as vec4f (and an `alias Index = u32;` becomes vec4u). So a row kernel declares `alias Element = f32;`, a parameter `columns` (Elements in a row), and the
- * ones that it needs of the one-line functions below, as they are for f32 and workgroup memory.
+ * are read as vec4f.
+ *
+ * So a row kernel declares `alias Element = f32;` (and `alias Index = u32;`, which becomes vec4u), a parameter `columns`,
+ * the Elements of a row, and those of the one-line functions below that it needs, as they are for f32 and memory.
  */
 import type { Device } from "./device.ts";
 import type { Dtype } from "./dtype.ts";

@@ -33,5 +33,5 @@ export default defineCase({
 export const mutants = [
   { kernel: "copyRows", find: "params.before + j", replace: "j", why: "every input at the start" },
   { kernel: "copyRows", find: "x[a * params.n + j]", replace: "x[a * params.total + j]", why: "wrong row of the input" },
-  { kernel: "copyRows", find: "j < params.n", replace: "j <= params.n", why: "one element too many" },
+  { kernel: "copyRows", find: "min(params.n,", replace: "min(params.n + 1u,", why: "one element too many" },
 ];

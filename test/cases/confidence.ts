@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { confidence } from "../../src/tensor/index.ts";
 import { philox } from "../../src/tensor/philox.ts";
-import { defineCase, filled, sizes } from "../support/opCase.ts";
+import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 const seed = 0xdeadbeef;
 const counter = 7;
@@ -55,3 +55,12 @@ export default variants.map(({ name, temperature, bans, integers }) =>
     bench: [{ N: 1024, V: 1024 }],
   }),
 );
+
+/** Planted bugs that the checks above must catch. */
+export const mutants: readonly Mutant[] = [
+  { kernel: "confidence", find: "let better = score > best;", replace: "let better = score >= best;", why: "a lane takes the last of equal logits" },
+  { kernel: "confidence", find: "select(Element(-3e38), -column, best == Element(top))", replace: "-column", why: "the lowest id of all lanes, not of those with the best score" },
+  { kernel: "confidence", find: "bestLogit = select(bestLogit, x, better);", replace: "bestLogit = select(bestLogit, score, better);", why: "the confidence is that of the noisy logit" },
+  { kernel: "confidence", find: "round < 10u", replace: "round < 9u", why: "one round of Philox is missing" },
+  { kernel: "confidence", find: "(middle >> 16u) + (carry >> 16u)", replace: "(middle >> 16u)", why: "the carry of the long product is lost" },
+];

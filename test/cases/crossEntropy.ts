@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { crossEntropy } from "../../src/tensor/index.ts";
-import { defineCase, filled, sizes } from "../support/opCase.ts";
+import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 export default defineCase({
   name: "crossEntropy",
@@ -30,8 +30,19 @@ export default defineCase({
     { params: { N: 3, V: 8 }, values: { logits: [1e4, -1e4, 9999, 1e4, 0, 1, 2, 3], weights: [1, 0, 0.5] } },
     { params: { N: 1, V: 1 }, values: { logits: [7], weights: [2] } },
     { params: { N: 2, V: 4 }, values: { weights: [0] } },
+    { params: { N: 2, V: 8 }, values: { logits: [NaN], weights: [0] } },
   ],
   flops: ({ N, V }) => 4 * N * V,
   bytes: ({ N, V }) => 4 * N * V,
   bench: [{ N: 1536, V: 1024 }, { N: 256, V: 126464 }],
 });
+
+/** Planted bugs that the checks above must catch. */
+export const mutants: readonly Mutant[] = [
+  { kernel: "crossEntropy", find: "s = s * exp(m - larger) + ", replace: "s = s + ", why: "the sum is not scaled down when the maximum grows" },
+  { kernel: "crossEntropy", find: "rowMax - component(logits[row + id / width], id % width) + log(rowSum)", replace: "rowMax - component(logits[row + id / width], id % width)", why: "the logarithm of the sum is forgotten" },
+  { kernel: "crossEntropy", find: "id % width", replace: "0u", why: "the wrong one of four logits is taken as the target" },
+  { kernel: "crossEntropyBackward", find: "exp(logits[row + c] - logSum) - oneHot(c, id)", replace: "exp(logits[row + c] - logSum)", why: "the target is not subtracted" },
+  { kernel: "crossEntropyBackward", find: "dloss[n] * weight", replace: "dloss[n]", why: "the weight of the row is forgotten" },
+  { kernel: "crossEntropyBackward", find: "if (weight != 0.0)", replace: "if (weight > 0.0)", why: "negative weights get no gradient" },
+];

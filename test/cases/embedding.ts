@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { embedding } from "../../src/tensor/index.ts";
-import { defineCase, filled, sizes } from "../support/opCase.ts";
+import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 const cases = (["f32", "f16"] as const).map((dtype) =>
   defineCase({
@@ -22,3 +22,10 @@ const cases = (["f32", "f16"] as const).map((dtype) =>
   }),
 );
 export default cases;
+
+/** Planted bugs that the checks above must catch. */
+export const mutants: readonly Mutant[] = [
+  { kernel: "gatherRows", find: "let source = index[n];", replace: "let source = n % params.rows;", why: "rows are copied without the index" },
+  { kernel: "linkRowsSerial", find: "next[m] = head[n];", replace: "next[m] = 0u;", why: "only the last position of an id reaches the gradient" },
+  { kernel: "sumChains", find: "sum += x", replace: "sum = x", why: "the chain is walked but not summed" },
+];

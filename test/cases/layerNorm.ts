@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { layerNorm } from "../../src/tensor/index.ts";
-import { defineCase, filled, sizes } from "../support/opCase.ts";
+import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 export default defineCase({
   name: "layerNorm",
@@ -29,3 +29,13 @@ export default defineCase({
   bytes: ({ N, C }) => 8 * N * C,
   bench: [{ N: 4096, C: 512 }, { N: 2688, C: 128 }],
 });
+
+/** Planted bugs that the checks above must catch. */
+export const mutants: readonly Mutant[] = [
+  { kernel: "layerNorm", find: "let centred = x[row + c] - mean;", replace: "let centred = x[row + c];", why: "the variance is taken around 0" },
+  { kernel: "layerNorm", find: "* scale * g[c] + b[c]", replace: "* scale * g[c]", why: "the bias is forgotten" },
+  { kernel: "layerNorm", find: "r[n] = scale;", replace: "r[n] = 1.0;", why: "the saved scale is wrong, which only the gradient shows" },
+  { kernel: "layerNormBackward", find: " - meanD - h", replace: " - h", why: "the mean of d is not removed" },
+  { kernel: "layerNormBackward", find: "laneSum(total(dot), lane) * scale /", replace: "laneSum(total(dot), lane) /", why: "h is not normalised in the mean of d·h" },
+  { kernel: "layerNormGain", find: "(x[n * params.columns + c] - m[n])", replace: "x[n * params.columns + c]", why: "the gain sees rows that are not centred" },
+];

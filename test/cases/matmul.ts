@@ -57,5 +57,5 @@ export const operandElements = (params: Params): number => params.batch * (param
 export default [define("matmul", "f32"), define("matmul f16", "f16")];
 
 export const mutants = [
-  { kernel: "matmul", find: "rows <= 32u", replace: "rows <= 31u", why: "the last row of a tile" },
+  { kernel: "matmul", find: "rows <= 32u", replace: "rows <= 31u", why: "the last row of a tile", subgroupSize: 8 },
 ];

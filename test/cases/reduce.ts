@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { max, mean, sum, type Tensor } from "../../src/tensor/index.ts";
 import { gradientOf } from "../support/gradientOf.ts";
-import { defineCase, elements, filled, sizes, type Values } from "../support/opCase.ts";
+import { defineCase, elements, filled, type Mutant, sizes, type Values } from "../support/opCase.ts";
 
 /** Axes of (A, B, C), by name: a record of parameters holds no arrays. */
 const axesOf = { all: undefined, first: [0], middle: [1], last: [-1], outer: [0, 2], leading: [0, 1], trailing: [1, 2] } as const;
@@ -89,3 +89,13 @@ const cases = (Object.keys(reductions) as (keyof typeof reductions)[]).map((name
   }),
 );
 export default [...cases, ties];
+
+/** Planted bugs that the checks above must catch. */
+export const mutants: readonly Mutant[] = [
+  { kernel: "sumRows", find: "min(start + params.length, params.columns)", replace: "start + params.length", why: "the last slice reads into the next row" },
+  { kernel: "sumRows", find: "i / params.slices * params.columns", replace: "i * params.columns", why: "slices are taken for rows" },
+  { kernel: "reduceColumns", find: "sum * params.scale", replace: "sum", why: "the mean over leading axes is a sum" },
+  { kernel: "maxRows", find: "if (value > best)", replace: "if (value >= best)", why: "a lane takes the last of equal maxima" },
+  { kernel: "maxRows", find: "select(-f32(params.C), -f32(column), best == top)", replace: "-f32(column)", why: "the lowest column of all lanes, not of those with the maximum" },
+  { kernel: "maxRowsBackward", find: "gradient * oneHot(c, id)", replace: "oneHot(c, id)", why: "the gradient from above is forgotten" },
+];

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { rmsNorm } from "../../src/tensor/index.ts";
-import { defineCase, filled, sizes } from "../support/opCase.ts";
+import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 export default defineCase({
   name: "rmsNorm",
@@ -26,3 +26,12 @@ export default defineCase({
   bytes: ({ N, C }) => 8 * N * C,
   bench: [{ N: 4096, C: 512 }, { N: 2688, C: 128 }],
 });
+
+/** Planted bugs that the checks above must catch. */
+export const mutants: readonly Mutant[] = [
+  { kernel: "rmsNorm", find: "/ f32(params.C) + params.eps", replace: "/ f32(params.columns) + params.eps", why: "the mean is over vectors instead of elements" },
+  { kernel: "rmsNorm", find: " + params.eps", replace: "", why: "a row of zeros is divided by zero" },
+  { kernel: "rmsNormBackward", find: "* scale * mean)", replace: "* mean)", why: "h is not normalised" },
+  { kernel: "rmsNormBackward", find: "dot += dy[row + c] * g[c] * x[row + c]", replace: "dot += dy[row + c] * x[row + c]", why: "the gain is forgotten in the mean of d·h" },
+  { kernel: "rmsNormGain", find: " * r[n]", replace: "", why: "the gain sees rows that are not normalised" },
+];

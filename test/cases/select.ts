@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { select } from "../../src/tensor/index.ts";
-import { defineCase, filled, sizes } from "../support/opCase.ts";
+import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 const maskId = 3;
 
@@ -45,3 +45,11 @@ export default defineCase({
   bytes: ({ B, T }) => 20 * B * T,
   bench: [{ B: 8, T: 128, start: 0, end: 128, count: 4, refine: true, gate: 0 }],
 });
+
+/** Planted bugs that the checks above must catch. */
+export const mutants: readonly Mutant[] = [
+  { kernel: "select", find: "(other == own && q < p)", replace: "(other == own && q > p)", why: "of equals the highest position is taken" },
+  { kernel: "select", find: "before && canvas[row + q] == params.maskId", replace: "before", why: "visible positions take part in the ranking" },
+  { kernel: "select", find: "replace && proposal != id", replace: "replace", why: "a token replaced by itself counts as a change" },
+  { kernel: "select", find: "own >= params.gate", replace: "own > params.gate", why: "the gate itself is excluded" },
+];

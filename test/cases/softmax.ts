@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { softmax } from "../../src/tensor/index.ts";
-import { defineCase, filled, sizes } from "../support/opCase.ts";
+import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 export default defineCase({
   name: "softmax",
@@ -30,3 +30,11 @@ export default defineCase({
   bytes: ({ N, C }) => 8 * N * C,
   bench: [{ N: 4096, C: 1024 }, { N: 10752, C: 336 }],
 });
+
+/** Planted bugs that the checks above must catch. */
+export const mutants: readonly Mutant[] = [
+  { kernel: "softmax", find: "s = s * exp(m - larger) + ", replace: "s = s + ", why: "the sum is not scaled down when the maximum grows" },
+  { kernel: "softmax", find: "laneSum(s * exp(m - rowMax), lane)", replace: "laneSum(s, lane)", why: "lanes with different maxima are added as they are" },
+  { kernel: "softmax", find: "exp(x[row + c] - rowMax)", replace: "exp(x[row + c])", why: "large inputs overflow" },
+  { kernel: "softmaxBackward", find: "(dy[row + c] - dot)", replace: "dy[row + c]", why: "the sum of dy·y is not subtracted" },
+];

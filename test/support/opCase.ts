@@ -49,6 +49,19 @@ export interface OpCase<P extends Record<string, number | boolean | string>> {
   readonly bench: readonly P[];
 }
 
+/** A planted bug: `find` in the text of a kernel becomes `replace`, and the case's checks must fail. */
+export interface Mutant {
+  readonly kernel: string;
+  readonly find: string;
+  readonly replace: string;
+  readonly why: string;
+  /** The kernel is only chosen on adapters with subgroups of this size. */
+  readonly subgroupSize?: number;
+}
+
+/** A case whatever its parameters are called. */
+export type AnyCase = OpCase<Record<string, number | boolean | string>>;
+
 export const defineCase = <P extends Record<string, number | boolean | string>>(definition: OpCase<P>): OpCase<P> => definition;
 
 /** Sizes that straddle the edges of vectors, tiles and workgroups. */
@@ -69,6 +82,19 @@ function drawInput({ shape, dtype = "f32", draw }: InputSpec, seed: number, salt
     const value = draw ? draw(random, i) : random.normal();
     return dtype === "f16" ? half(value) : Math.fround(value);
   });
+}
+
+/** All inputs of an example; those in `fixed` repeat the values given there. */
+export function drawInputs(
+  specs: Readonly<Record<string, InputSpec>>,
+  seed: number,
+  fixed?: Readonly<Record<string, readonly number[]>>,
+): Record<string, Values> {
+  const draw = ([name, spec]: [string, InputSpec], i: number): [string, Values] => {
+    const values = fixed?.[name];
+    return [name, values ? filled(spec.shape, (j) => Math.fround(values[j % values.length]!)) : drawInput(spec, seed, i)];
+  };
+  return Object.fromEntries(Object.entries(specs).map(draw));
 }
 
 /** Uploads values so that the tensor is a view: permuted, or cut out of a larger one. Kind 0 is plain. */
@@ -108,10 +134,7 @@ export async function checkExample<P extends Record<string, number | boolean | s
   const where = `${op.name} ${JSON.stringify(params)} seed ${seed}`;
   const specs = op.inputs(params);
   const names = Object.keys(specs);
-  const inputs: Record<string, Values> = {};
-  names.forEach((name, i) => {
-    inputs[name] = fixed?.[name] ? filled(specs[name]!.shape, (j) => Math.fround(fixed[name]![j % fixed[name]!.length]!)) : drawInput(specs[name]!, seed, i);
-  });
+  const inputs = drawInputs(specs, seed, fixed);
   const expected = op.reference(inputs, params);
   op.constants?.(device, params);
   const before = device.memory().liveBytes;
@@ -144,7 +167,7 @@ export async function checkExample<P extends Record<string, number | boolean | s
   assert.equal(device.memory().liveBytes, before, `${where}: live bytes do not return to where they began`);
 }
 
-function close(where: string, name: string, got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): void {
+export function close(where: string, name: string, got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): void {
   for (let i = 0; i < want.length; i++)
     if (!(Math.abs(got[i]! - want[i]!) <= tolerance * (1 + Math.abs(want[i]!))))
       assert.fail(`${where}: ${name}[${i}] is ${got[i]}, expected ${want[i]} within ${tolerance} relative to 1 + |expected|`);

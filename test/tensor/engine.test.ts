@@ -6,7 +6,7 @@ import {
   add, backward, type Device, DeviceLostError, DisposedError, empty, GpuValidationError, keep, LimitError, log, matmul, mul, noGrad,
   NonFiniteError, openDevice, OutOfMemoryError, permute, reshape, rmsNorm, scope, ShaderError, ShapeError, slice, sum, type Tensor, tensor, transpose, zeroGrad, zeros,
 } from "../../src/tensor/index.ts";
-import { nodeGpu, readKernelFile } from "../../src/tensor/node.ts";
+import { readKernelFile } from "../../src/tensor/node.ts";
 import { run } from "../../src/tensor/run.ts";
 
 let device: Device;
@@ -51,7 +51,7 @@ describe("errors before any GPU work", () => {
 describe("errors at the next await", () => {
   test("a shader that does not compile", async () => {
     const kernels = { rmsNorm: `${readKernelFile("rmsNorm")}\nfn broken() -> f32 { return zero; }` };
-    const broken = await openDevice({ kernels, gpu: await nodeGpu() });
+    const broken = await openDevice({ kernels });
     rmsNorm(tensor(broken, [1, 2], [1, 2]), tensor(broken, [1, 1], [2]));
     await assert.rejects(broken.flush(), (error: unknown) => error instanceof ShaderError && /rmsNorm\.wgsl does not compile/.test(error.message) && /return zero/.test(error.message));
     await broken.close();

@@ -1,7 +1,7 @@
 import { sliceRows, sumColumns } from "../columns.ts";
 import { defineOp, f32 } from "../op.ts";
 import { runRows } from "../rows.ts";
-import { lanesOf, run } from "../run.ts";
+import { run } from "../run.ts";
 import { empty, type Tensor } from "../tensor.ts";
 
 /**
@@ -26,11 +26,10 @@ const op = defineOp("layerNorm", {
   backward: ({ x, g, m, r, dy, dx, dg, db, N, C }) => {
     if (dx) runRows("layerNormBackward", { x, g, m, r, dy, dx }, { N, C });
     if (dg || db) {
-      const { rows, slices, columns } = sliceRows(x, N, C);
+      const { rows, slices, columns, variant, workgroups } = sliceRows(x, N, C);
       const partG = empty(x.device, [slices, C], "f32", "layerNorm.dg slices");
       const partB = empty(x.device, [slices, C], "f32", "layerNorm.db slices");
-      const workgroups = [columns, slices] as const;
-      run("layerNormGain", { x, m, r, dy, partG, partB }, { N, C, rows }, { workgroups, overrides: { LANES: lanesOf(x.device) } });
+      run("layerNormGain", { x, m, r, dy, partG, partB }, { N, columns, rows }, { workgroups, ...variant });
       if (dg) sumColumns(partG, dg, slices, C);
       if (db) sumColumns(partB, db, slices, C);
       partG.dispose();

@@ -1,7 +1,7 @@
 import { sliceRows, sumColumns } from "../columns.ts";
 import { defineOp, f32 } from "../op.ts";
 import { runRows } from "../rows.ts";
-import { lanesOf, run } from "../run.ts";
+import { run } from "../run.ts";
 import { empty, type Tensor } from "../tensor.ts";
 
 /**
@@ -25,9 +25,9 @@ const op = defineOp("rmsNorm", {
   backward: ({ x, g, r, dy, dx, dg, N, C }) => {
     if (dx) runRows("rmsNormBackward", { x, g, r, dy, dx }, { N, C });
     if (dg) {
-      const { rows, slices, columns } = sliceRows(x, N, C);
+      const { rows, slices, columns, variant, workgroups } = sliceRows(x, N, C);
       const part = empty(x.device, [slices, C], "f32", "rmsNorm.dg slices");
-      run("rmsNormGain", { x, r, dy, part }, { N, C, rows }, { workgroups: [columns, slices], overrides: { LANES: lanesOf(x.device) } });
+      run("rmsNormGain", { x, r, dy, part }, { N, columns, rows }, { workgroups, ...variant });
       sumColumns(part, dg, slices, C);
       part.dispose();
     }

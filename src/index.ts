@@ -1,0 +1,14 @@
+/** The package: what a program that uses rediff imports. The engine alone is `rediff/tensor`. */
+export { readImage } from "./data/image.ts";
+export { type Image, ImageError, toPixels } from "./data/resize.ts";
+export { type FlagScore, scoreOnFlags } from "./eval/flags.ts";
+export { loadModel, saveModel } from "./model/checkpoint.ts";
+export { preset, presets, type RediffConfig } from "./model/config.ts";
+export { canvasLogits, createRediff, disposeRediff, encodeImage, parameterCount, type Rediff } from "./model/rediff.ts";
+export { CheckpointError } from "./model/safetensors.ts";
+export { loadTokenizer, type Tokenizer, TokenizerError } from "./model/tokenizer.ts";
+export { type Caption, captionImages, type CaptionOptions } from "./sample/caption.ts";
+export { Change, type DecodeOptions, type Decoder, type DecodeRequest, type DecodeResult } from "./sample/decoder.ts";
+export { maskPredict } from "./sample/maskPredict.ts";
+export { refine, refineWith } from "./sample/refine.ts";
+export { createTrainer, defaultTrainOptions, type Trainer, type TrainOptions } from "./train/base.ts";
