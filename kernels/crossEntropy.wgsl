@@ -1,9 +1,9 @@
 // crossEntropy: one workgroup per row n of logits x (N, V), then row n + groups; lanes stride over the vocabulary.
 //
-//   l[n] = log Σ_v exp(x[n,v])      loss[n] = weight[n] · (l[n] − x[n, target[n]])
+//   m[n] = max_v x[n,v]      s[n] = Σ_v exp(x[n,v] − m[n])      loss[n] = weight[n] · (m[n] − x[n,target[n]] + log s[n])
 //
-// One pass: each lane keeps its largest logit m and s = Σ exp(x − m), and scales s down when m grows. The loss is taken
-// as (m − x[target]) + log s, so that large logits cancel before the small number is added. Rows of weight 0 are skipped.
+// One pass: each lane keeps its largest logit and its sum, and scales the sum down when the maximum grows. m stays apart
+// from log s so that large logits cancel before the small number is added. Rows of weight 0 are skipped.
 
 override LANES: u32 = 8;
 
@@ -20,7 +20,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> targets: array<u32>;         // (N)
 @group(0) @binding(3) var<storage, read> weights: array<f32>;         // (N)
 @group(0) @binding(4) var<storage, read_write> loss: array<f32>;      // (N)
-@group(0) @binding(5) var<storage, read_write> l: array<f32>;         // (N)
+@group(0) @binding(5) var<storage, read_write> m: array<f32>;         // (N)
+@group(0) @binding(6) var<storage, read_write> s: array<f32>;         // (N)
 
 var<workgroup> partial: array<f32, LANES>;
 
@@ -33,22 +34,22 @@ fn main(
   for (var n = group.x; n < params.N; n += groups.x) {
     let weight = weights[n];
     var value = 0.0;
-    var logSum = 0.0;
+    var rowMax = 0.0;
+    var rowSum = 1.0;
     if (weight != 0.0) {
       let row = n * params.columns;
-      var m = -3e38;
-      var s = 0.0;
+      var laneTop = -3e38;
+      var laneTotal = 0.0;
       for (var c = lane; c < params.columns; c += LANES) {
         let x = logits[row + c];
-        let larger = max(m, largest(x));
-        s = s * exp(m - larger) + total(exp(x - larger));
-        m = larger;
+        let larger = max(laneTop, largest(x));
+        laneTotal = laneTotal * exp(laneTop - larger) + total(exp(x - larger));
+        laneTop = larger;
       }
-      let rowMax = laneMax(m, lane);
-      let rowSum = laneSum(s * exp(m - rowMax), lane);
+      rowMax = laneMax(laneTop, lane);
+      rowSum = laneSum(laneTotal * exp(laneTop - rowMax), lane);
       let id = targets[n];
       let width = params.C / params.columns;
-      logSum = rowMax + log(rowSum);
       value = weight * (rowMax - component(logits[row + id / width], id % width) + log(rowSum));
       if (id >= params.C) {
         value = bitcast<f32>(0x7fc00000u | id); // No such token: NaN, which every finite check finds.
@@ -56,7 +57,8 @@ fn main(
     }
     if (lane == 0u) {
       loss[n] = value;
-      l[n] = logSum;
+      m[n] = rowMax;
+      s[n] = rowSum;
     }
   }
 }

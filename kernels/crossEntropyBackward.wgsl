@@ -1,6 +1,6 @@
 // crossEntropyBackward: one workgroup per row n of logits x (N, V), then row n + groups; lanes stride over the vocabulary.
 //
-//   dx[n,v] = dloss[n] · weight[n] · (exp(x[n,v] − l[n]) − [v = target[n]])      exactly 0 where weight[n] = 0
+//   dx[n,v] = dloss[n] · weight[n] · (exp(x[n,v] − m[n]) / s[n] − [v = target[n]])      exactly 0 where weight[n] = 0
 
 override LANES: u32 = 8;
 
@@ -15,9 +15,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read> logits: array<Element>;            // (N, V)
 @group(0) @binding(2) var<storage, read> targets: array<u32>;               // (N)
 @group(0) @binding(3) var<storage, read> weights: array<f32>;               // (N)
-@group(0) @binding(4) var<storage, read> l: array<f32>;                     // (N)
-@group(0) @binding(5) var<storage, read> dloss: array<f32>;                 // (N)
-@group(0) @binding(6) var<storage, read_write> dlogits: array<Element>;     // (N, V)
+@group(0) @binding(4) var<storage, read> m: array<f32>;                     // (N)
+@group(0) @binding(5) var<storage, read> s: array<f32>;                     // (N)
+@group(0) @binding(6) var<storage, read> dloss: array<f32>;                 // (N)
+@group(0) @binding(7) var<storage, read_write> dlogits: array<Element>;     // (N, V)
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -30,10 +31,11 @@ fn main(
     let weight = weights[n];
     if (weight != 0.0) {
       let id = targets[n];
-      let logSum = l[n];
+      let rowMax = m[n];
+      let inverse = 1.0 / s[n];
       let scale = dloss[n] * weight;
       for (var c = lane; c < params.columns; c += LANES) {
-        dlogits[row + c] = scale * (exp(logits[row + c] - logSum) - oneHot(c, id));
+        dlogits[row + c] = scale * (exp(logits[row + c] - rowMax) * inverse - oneHot(c, id));
       }
     } else {
       for (var c = lane; c < params.columns; c += LANES) {

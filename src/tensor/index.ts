@@ -27,6 +27,6 @@ export { concat } from "./ops/concat.ts";
 export { patches } from "./ops/composite/patches.ts";
 export { matmul } from "./ops/matmul.ts";
 export { attentionComposed } from "./ops/composite/attentionComposed.ts";
-export { attentionComposed as attention } from "./ops/composite/attentionComposed.ts";
+export { attention } from "./ops/attention.ts";
 export { cast } from "./ops/cast.ts";
 export { normal, randomBits, uniform } from "./random.ts";

@@ -39,10 +39,10 @@ export default defineCase({
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "crossEntropy", find: "s = s * exp(m - larger) + ", replace: "s = s + ", why: "the sum is not scaled down when the maximum grows" },
+  { kernel: "crossEntropy", find: "laneTotal = laneTotal * exp(laneTop - larger) + ", replace: "laneTotal = laneTotal + ", why: "the sum is not scaled down when the maximum grows" },
   { kernel: "crossEntropy", find: "rowMax - component(logits[row + id / width], id % width) + log(rowSum)", replace: "rowMax - component(logits[row + id / width], id % width)", why: "the logarithm of the sum is forgotten" },
   { kernel: "crossEntropy", find: "id % width", replace: "0u", why: "the wrong one of four logits is taken as the target" },
-  { kernel: "crossEntropyBackward", find: "exp(logits[row + c] - logSum) - oneHot(c, id)", replace: "exp(logits[row + c] - logSum)", why: "the target is not subtracted" },
+  { kernel: "crossEntropyBackward", find: "exp(logits[row + c] - rowMax) * inverse - oneHot(c, id)", replace: "exp(logits[row + c] - rowMax) * inverse", why: "the target is not subtracted" },
   { kernel: "crossEntropyBackward", find: "dloss[n] * weight", replace: "dloss[n]", why: "the weight of the row is forgotten" },
   { kernel: "crossEntropyBackward", find: "if (weight != 0.0)", replace: "if (weight > 0.0)", why: "negative weights get no gradient" },
 ];

@@ -4,8 +4,9 @@ import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 export default defineCase({
   name: "layerNorm",
-  params: fc.record({ N: sizes(), C: sizes() }),
-  always: [{ N: 168, C: 128 }, { N: 700, C: 12 }],
+  // Two elements are ±1 whatever they were, so their gradient is what rounding leaves: too little to compare.
+  params: fc.record({ N: sizes(), C: sizes().map((C) => Math.max(3, C)) }),
+  always: [{ N: 168, C: 128 }, { N: 700, C: 12 }, { N: 3, C: 1 }],
   inputs: ({ N, C }) => ({ x: { shape: [N, C] }, g: { shape: [C] }, b: { shape: [C] } }),
   reference: ({ x, g, b }, { N, C }) => {
     const y = filled([N, C], () => 0);

@@ -4,8 +4,9 @@ import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 
 export default defineCase({
   name: "rmsNorm",
-  params: fc.record({ N: sizes(), C: sizes() }),
-  always: [{ N: 168, C: 128 }],
+  // Rows of one element have a gradient that cancels (1 − h² = 0): a few of them are enough, many add up rounding only.
+  params: fc.record({ N: sizes(), C: sizes().map((C) => Math.max(2, C)) }),
+  always: [{ N: 168, C: 128 }, { N: 3, C: 1 }],
   inputs: ({ N, C }) => ({ x: { shape: [N, C] }, g: { shape: [C] } }),
   reference: ({ x, g }, { C }) => {
     const y = filled(x!.shape, (i) => {
@@ -18,6 +19,7 @@ export default defineCase({
   run: ({ x, g }) => ({ y: rmsNorm(x!, g!) }),
   differentiable: ["x", "g"],
   tolerance: 1e-5,
+  gradientTolerance: 1e-3,
   edges: [
     { params: { N: 3, C: 8 }, values: { x: [0] } },
     { params: { N: 3, C: 8 }, values: { x: [1e15, -1e15, 1] } },

@@ -63,10 +63,9 @@ describe("forward process", () => {
     }
   });
 
-  test("learning rate: warm-up, peak, floor", () => {
-    const at = (step: number) => learningRate(step, { peak: 2, warmup: 10, steps: 110, floor: 0.1 });
-    assert.deepEqual([at(0), at(9)], [0.2, 2]);
-    assert.ok(Math.abs(at(10) - 2) < 1e-9 && Math.abs(at(60) - 1.1) < 1e-9 && Math.abs(at(110) - 0.2) < 1e-9 && at(500) === at(110));
+  test("learning rate: warm-up, peak, cool-down, floor", () => {
+    const at = (step: number) => learningRate(step, { peak: 2, warmup: 10, steps: 100, cooldown: 0.2, floor: 0.1 });
+    assert.deepEqual([at(0), at(9), at(10), at(80), at(90), at(99), at(500)], [0.2, 2, 2, 2, 1, 0.2, 0.2]);
   });
 });
 

@@ -5,24 +5,26 @@ import type { Tensor } from "../tensor.ts";
 /**
  * crossEntropy: how surprised the logits of every row are by its target, times the weight of the row.
  *
- *   l[n] = log Σ_v exp(x[n,v])      loss[n] = weight[n] · (l[n] − x[n, target[n]])
+ *   m[n] = max_v x[n,v]      s[n] = Σ_v exp(x[n,v] − m[n])      loss[n] = weight[n] · (m[n] + log s[n] − x[n,target[n]])
  *
  * Backward:
- *   dx[n,v] = dloss[n] · weight[n] · (exp(x[n,v] − l[n]) − [v = target[n]])
+ *   dx[n,v] = dloss[n] · weight[n] · (exp(x[n,v] − m[n]) / s[n] − [v = target[n]])
  *
- * l is kept because it is N numbers; the softmax would be N·V, and computing it again is one exp while dx is written.
+ * m and s are kept because they are N numbers each; the softmax would be N·V, and computing it again is one exp while dx
+ * is written. (The one number m + log s has too few digits for logits of 10,000.)
+ *
  * Rows of weight 0 are not read at all: their loss and gradient are exactly 0 whatever stands there, NaN included. A
  * target that is no token (>= V) makes its loss NaN; ids are best validated on the CPU, where they come from.
  */
 const op = defineOp("crossEntropy", {
   inputs: { logits: f32("N*", "C"), targets: u32("N*"), weights: f32("N*") },
   outputs: { loss: f32("N*") },
-  saved: { l: f32("N*") },
-  forward: ({ logits, targets, weights, loss, l, N, C }) => {
-    runRows("crossEntropy", { logits, targets, weights, loss, l }, { N, C });
+  saved: { m: f32("N*"), s: f32("N*") },
+  forward: ({ logits, targets, weights, loss, m, s, N, C }) => {
+    runRows("crossEntropy", { logits, targets, weights, loss, m, s }, { N, C });
   },
-  backward: ({ logits, targets, weights, l, dloss, dlogits, N, C }) => {
-    if (dlogits) runRows("crossEntropyBackward", { logits, targets, weights, l, dloss, dlogits }, { N, C });
+  backward: ({ logits, targets, weights, m, s, dloss, dlogits, N, C }) => {
+    if (dlogits) runRows("crossEntropyBackward", { logits, targets, weights, m, s, dloss, dlogits }, { N, C });
   },
 });
 
