@@ -24,7 +24,9 @@ export function parse<const O extends Options>(
   try {
     return parseArgs({ args: [...args], options, allowPositionals, strict: true }) as never;
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(". To specify")[0]} See --help.`);
+    const [rule = ""] = (error as Error).message.split(/\n|\. To specify/);
+    const hint = rule.includes("ambiguous") ? " A value that begins with - is written --name=-1." : "";
+    throw new UsageError(`${rule.replace(/\.?$/, ".")}${hint} See --help.`);
   }
 }
 

@@ -29,6 +29,11 @@ export function sumColumns(x: Tensor, y: Tensor, N: number, C: number, scale = 1
   }
   const part = empty(x.device, [slices, C], "f32", "slice sums");
   run("reduceColumns", { x, y: part }, { N, columns, rows, scale: 1 }, { workgroups, ...variant });
-  run("reduceColumns", { x: part, y }, { N: slices, columns, rows: slices, scale }, { workgroups: [across, 1, deep], ...variant });
+  run(
+    "reduceColumns",
+    { x: part, y },
+    { N: slices, columns, rows: slices, scale },
+    { workgroups: [across, 1, deep], ...variant },
+  );
   part.dispose();
 }

@@ -51,7 +51,15 @@ export function runRowSlices(
 ): void {
   const { N, C, slices, length } = params;
   const isWide = C % 4 === 0 && length % 4 === 0;
-  runItems(name, tensors, N * slices, C, { ...params, count: N * slices, length: isWide ? length / 4 : length }, isWide, {});
+  runItems(
+    name,
+    tensors,
+    N * slices,
+    C,
+    { ...params, count: N * slices, length: isWide ? length / 4 : length },
+    isWide,
+    {},
+  );
 }
 
 function runItems(
@@ -65,17 +73,24 @@ function runItems(
 ): void {
   const { device } = Object.values(tensors)[0]!;
   const { text } = device.kernels.source(name);
-  const functions = Object.entries({ ...(isWide && wide), ...(device.subgroupSize && exchanged) }).filter(([fn]) => text.includes(`fn ${fn}(`));
+  const functions = Object.entries({ ...(isWide && wide), ...(device.subgroupSize && exchanged) }).filter(([fn]) =>
+    text.includes(`fn ${fn}(`),
+  );
   const types: Record<string, string> = {};
   if (isWide && text.includes("alias Element")) types["Element"] = "vec4f";
   if (isWide && text.includes("alias Index")) types["Index"] = "vec4u";
   for (const [alias, dtype] of Object.entries(stored)) types[alias] = isWide ? `vec4<${dtype}>` : dtype;
-  run(name, tensors, { ...params, columns: isWide ? C / 4 : C }, {
-    workgroups: rowGroups(device, items),
-    overrides: { LANES: device.subgroupSize ?? 64, ...overrides },
-    types,
-    functions: Object.fromEntries(functions),
-  });
+  run(
+    name,
+    tensors,
+    { ...params, columns: isWide ? C / 4 : C },
+    {
+      workgroups: rowGroups(device, items),
+      overrides: { LANES: device.subgroupSize ?? 64, ...overrides },
+      types,
+      functions: Object.fromEntries(functions),
+    },
+  );
 }
 
 /** Workgroups for N rows: each loops over rows n, n + groups, … A software adapter wants few; a GPU has room for 65,535. */

@@ -12,7 +12,12 @@ export function gatherRows(x: Tensor, index: Tensor, y: Tensor, sizes: { N: numb
  * y (N, C): row n is the sum of the rows m of x (M, C) with index[m] = n, or 0. Positions of a row are first linked into
  * a chain, then the chains are walked: the result is the same in each run, which a sum by atomics would not be.
  */
-export function sumRowsByIndex(x: Tensor, index: Tensor, y: Tensor, { M, N, C }: { M: number; N: number; C: number }): void {
+export function sumRowsByIndex(
+  x: Tensor,
+  index: Tensor,
+  y: Tensor,
+  { M, N, C }: { M: number; N: number; C: number },
+): void {
   const { device } = x;
   const next = empty(device, [M], "u32", "next of a chain");
   const head = (device.isSoftware ? zeros : empty)(device, [N], "u32", "heads of chains");
@@ -20,7 +25,12 @@ export function sumRowsByIndex(x: Tensor, index: Tensor, y: Tensor, { M, N, C }:
   else {
     const groups = Math.ceil(N / lanesOf(device));
     const columns = Math.min(groups, 32768);
-    run("linkRows", { index, head, next }, { M, N }, { workgroups: [columns, Math.ceil(groups / columns)], overrides: { LANES: lanesOf(device) } });
+    run(
+      "linkRows",
+      { index, head, next },
+      { M, N },
+      { workgroups: [columns, Math.ceil(groups / columns)], overrides: { LANES: lanesOf(device) } },
+    );
   }
   runRows("sumChains", { head, next, x, y }, { N, C });
   head.dispose();

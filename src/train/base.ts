@@ -104,8 +104,11 @@ export function createTrainer(device: Device, options: TrainOptions, tokenizer: 
       const rate = learningRate(step, options);
       const report = await scope(device, async () => {
         const parameters = [...model.parameters.values()];
+        // Submitted in parts: the GPU runs the forward pass while JavaScript records the backward pass.
         const loss = maskLoss(model, batch, prompt);
+        await device.submit();
         backward(loss);
+        await device.submit();
         const norm = noGrad(device, () => {
           const gradients = parameters.map((parameter) => parameter.grad!);
           const total = gradNorm(gradients);

@@ -25,7 +25,11 @@ export default variants.map(({ name, temperature, bans, integers }) =>
   defineCase({
     name,
     params: fc.record({ N: sizes(40), V: sizes(260) }),
-    always: [{ N: 5, V: 1024 }, { N: 3, V: 1027 }, { N: 90, V: 6 }],
+    always: [
+      { N: 5, V: 1024 },
+      { N: 3, V: 1027 },
+      { N: 90, V: 6 },
+    ],
     inputs: ({ N, V }) => ({
       logits: { shape: [N, V], draw: (random) => (integers ? random.int(3) : 3 * random.normal()) },
       banned: { shape: [Math.ceil(V / 32)], dtype: "u32", draw: (random) => (random.bits() & random.bits()) >>> 0 },
@@ -58,9 +62,29 @@ export default variants.map(({ name, temperature, bans, integers }) =>
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "confidence", find: "let better = score > best;", replace: "let better = score >= best;", why: "a lane takes the last of equal logits" },
-  { kernel: "confidence", find: "select(Element(-3e38), -column, best == Element(top))", replace: "-column", why: "the lowest id of all lanes, not of those with the best score" },
-  { kernel: "confidence", find: "bestLogit = select(bestLogit, x, better);", replace: "bestLogit = select(bestLogit, score, better);", why: "the confidence is that of the noisy logit" },
+  {
+    kernel: "confidence",
+    find: "let better = score > best;",
+    replace: "let better = score >= best;",
+    why: "a lane takes the last of equal logits",
+  },
+  {
+    kernel: "confidence",
+    find: "select(Element(-3e38), -column, best == Element(top))",
+    replace: "-column",
+    why: "the lowest id of all lanes, not of those with the best score",
+  },
+  {
+    kernel: "confidence",
+    find: "bestLogit = select(bestLogit, x, better);",
+    replace: "bestLogit = select(bestLogit, score, better);",
+    why: "the confidence is that of the noisy logit",
+  },
   { kernel: "confidence", find: "round < 10u", replace: "round < 9u", why: "one round of Philox is missing" },
-  { kernel: "confidence", find: "(middle >> 16u) + (carry >> 16u)", replace: "(middle >> 16u)", why: "the carry of the long product is lost" },
+  {
+    kernel: "confidence",
+    find: "(middle >> 16u) + (carry >> 16u)",
+    replace: "(middle >> 16u)",
+    why: "the carry of the long product is lost",
+  },
 ];

@@ -5,7 +5,11 @@ import { defineCase, filled, type Mutant, sizes } from "../support/opCase.ts";
 export default defineCase({
   name: "crossEntropy",
   params: fc.record({ N: sizes(70), V: sizes(260) }),
-  always: [{ N: 40, V: 1024 }, { N: 2, V: 1027 }, { N: 600, V: 5 }],
+  always: [
+    { N: 40, V: 1024 },
+    { N: 2, V: 1027 },
+    { N: 600, V: 5 },
+  ],
   inputs: ({ N, V }) => ({
     logits: { shape: [N, V], draw: (random) => 3 * random.normal() },
     targets: { shape: [N], dtype: "u32", draw: (random) => random.int(V) },
@@ -34,15 +38,48 @@ export default defineCase({
   ],
   flops: ({ N, V }) => 4 * N * V,
   bytes: ({ N, V }) => 4 * N * V,
-  bench: [{ N: 1536, V: 1024 }, { N: 256, V: 126464 }],
+  bench: [
+    { N: 1536, V: 1024 },
+    { N: 256, V: 126464 },
+  ],
 });
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "crossEntropy", find: "laneTotal = laneTotal * exp(laneTop - larger) + ", replace: "laneTotal = laneTotal + ", why: "the sum is not scaled down when the maximum grows" },
-  { kernel: "crossEntropy", find: "rowMax - component(logits[row + id / width], id % width) + log(rowSum)", replace: "rowMax - component(logits[row + id / width], id % width)", why: "the logarithm of the sum is forgotten" },
-  { kernel: "crossEntropy", find: "id % width", replace: "0u", why: "the wrong one of four logits is taken as the target" },
-  { kernel: "crossEntropyBackward", find: "exp(logits[row + c] - rowMax) * inverse - oneHot(c, id)", replace: "exp(logits[row + c] - rowMax) * inverse", why: "the target is not subtracted" },
-  { kernel: "crossEntropyBackward", find: "dloss[n] * weight", replace: "dloss[n]", why: "the weight of the row is forgotten" },
-  { kernel: "crossEntropyBackward", find: "if (weight != 0.0)", replace: "if (weight > 0.0)", why: "negative weights get no gradient" },
+  {
+    kernel: "crossEntropy",
+    find: "laneTotal = laneTotal * exp(laneTop - larger) + ",
+    replace: "laneTotal = laneTotal + ",
+    why: "the sum is not scaled down when the maximum grows",
+  },
+  {
+    kernel: "crossEntropy",
+    find: "rowMax - component(logits[row + id / width], id % width) + log(rowSum)",
+    replace: "rowMax - component(logits[row + id / width], id % width)",
+    why: "the logarithm of the sum is forgotten",
+  },
+  {
+    kernel: "crossEntropy",
+    find: "id % width",
+    replace: "0u",
+    why: "the wrong one of four logits is taken as the target",
+  },
+  {
+    kernel: "crossEntropyBackward",
+    find: "exp(logits[row + c] - rowMax) * inverse - oneHot(c, id)",
+    replace: "exp(logits[row + c] - rowMax) * inverse",
+    why: "the target is not subtracted",
+  },
+  {
+    kernel: "crossEntropyBackward",
+    find: "dloss[n] * weight",
+    replace: "dloss[n]",
+    why: "the weight of the row is forgotten",
+  },
+  {
+    kernel: "crossEntropyBackward",
+    find: "if (weight != 0.0)",
+    replace: "if (weight > 0.0)",
+    why: "negative weights get no gradient",
+  },
 ];

@@ -6,13 +6,18 @@ const cases = (["f32", "f16"] as const).map((dtype) =>
   defineCase({
     name: `embedding, ${dtype} table`,
     params: fc.record({ N: sizes(), V: sizes(300), C: sizes(70) }),
-    always: [{ N: 160, V: 1024, C: 128 }, { N: 700, V: 3, C: 12 }],
+    always: [
+      { N: 160, V: 1024, C: 128 },
+      { N: 700, V: 3, C: 12 },
+    ],
     inputs: ({ N, V, C }) => ({
       table: { shape: [V, C], dtype },
       // Half of the positions hold one id, as masks do.
       ids: { shape: [1, N], dtype: "u32", draw: (random) => (random.chance(0.5) ? V - 1 : random.int(V)) },
     }),
-    reference: ({ table, ids }, { N, C }) => ({ y: filled([1, N, C], (i) => table!.data[ids!.data[Math.floor(i / C)]! * C + (i % C)]!) }),
+    reference: ({ table, ids }, { N, C }) => ({
+      y: filled([1, N, C], (i) => table!.data[ids!.data[Math.floor(i / C)]! * C + (i % C)]!),
+    }),
     run: ({ table, ids }) => ({ y: embedding(table!, ids!) }),
     differentiable: dtype === "f32" ? ["table"] : [],
     tolerance: 0,
@@ -25,7 +30,17 @@ export default cases;
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "gatherRows", find: "let source = index[n];", replace: "let source = n % params.rows;", why: "rows are copied without the index" },
-  { kernel: "linkRowsSerial", find: "next[m] = head[n];", replace: "next[m] = 0u;", why: "only the last position of an id reaches the gradient" },
+  {
+    kernel: "gatherRows",
+    find: "let source = index[n];",
+    replace: "let source = n % params.rows;",
+    why: "rows are copied without the index",
+  },
+  {
+    kernel: "linkRowsSerial",
+    find: "next[m] = head[n];",
+    replace: "next[m] = 0u;",
+    why: "only the last position of an id reaches the gradient",
+  },
   { kernel: "sumChains", find: "sum += x", replace: "sum = x", why: "the chain is walked but not summed" },
 ];

@@ -24,7 +24,8 @@ const linked = ["linkRows", "linkRowsSerial"].map((kernel) =>
       const plain = contiguous(index!);
       const head = zeros(plain.device, [N], "u32");
       const next = empty(plain.device, [M], "u32");
-      const launch = kernel === "linkRows" ? { workgroups: Math.ceil(N / 64), overrides: { LANES: 64 } } : { workgroups: 1 };
+      const launch =
+        kernel === "linkRows" ? { workgroups: Math.ceil(N / 64), overrides: { LANES: 64 } } : { workgroups: 1 };
       run(kernel, { index: plain, head, next }, { M, N }, launch);
       return { head, next };
     },
@@ -41,8 +42,13 @@ export default [
     name: "gather",
     params,
     always: [{ N: 1, M: 9, C: 1 }],
-    inputs: ({ N, M, C }) => ({ x: { shape: [N, C] }, index: { shape: [M], dtype: "u32", draw: (random) => random.int(N) } }),
-    reference: ({ x, index }, { M, C }) => ({ y: filled([M, C], (i) => x!.data[index!.data[Math.floor(i / C)]! * C + (i % C)]!) }),
+    inputs: ({ N, M, C }) => ({
+      x: { shape: [N, C] },
+      index: { shape: [M], dtype: "u32", draw: (random) => random.int(N) },
+    }),
+    reference: ({ x, index }, { M, C }) => ({
+      y: filled([M, C], (i) => x!.data[index!.data[Math.floor(i / C)]! * C + (i % C)]!),
+    }),
     run: ({ x, index }) => ({ y: gather(x!, index!) }),
     differentiable: ["x"],
     tolerance: 0,
@@ -53,7 +59,10 @@ export default [
   defineCase({
     name: "scatterRows",
     params,
-    inputs: ({ N, M, C }) => ({ x: { shape: [M, C] }, index: { shape: [M], dtype: "u32", draw: (random) => random.int(N) } }),
+    inputs: ({ N, M, C }) => ({
+      x: { shape: [M, C] },
+      index: { shape: [M], dtype: "u32", draw: (random) => random.int(N) },
+    }),
     reference: ({ x, index }, { N, C }) => {
       const y = filled([N, C], () => 0);
       x!.data.forEach((value, i) => (y.data[index!.data[Math.floor(i / C)]! * C + (i % C)]! += value));
@@ -70,8 +79,23 @@ export default [
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "linkRows", find: "last = m + 1u;", replace: "last = m;", why: "positions are counted from 0, which means the end" },
-  { kernel: "gatherRows", find: "n += groups.x", replace: "n += groups.x + 1u", why: "rows are left out where a workgroup has several" },
-  { kernel: "linkRowsSerial", find: "m < params.M", replace: "m + 1u < params.M", why: "the last position is not linked" },
+  {
+    kernel: "linkRows",
+    find: "last = m + 1u;",
+    replace: "last = m;",
+    why: "positions are counted from 0, which means the end",
+  },
+  {
+    kernel: "gatherRows",
+    find: "n += groups.x",
+    replace: "n += groups.x + 1u",
+    why: "rows are left out where a workgroup has several",
+  },
+  {
+    kernel: "linkRowsSerial",
+    find: "m < params.M",
+    replace: "m + 1u < params.M",
+    why: "the last position is not linked",
+  },
   { kernel: "sumChains", find: "m = next[m - 1u]", replace: "m = 0u", why: "only the head of the chain is added" },
 ];

@@ -6,7 +6,11 @@ export default defineCase({
   name: "layerNorm",
   // Two elements are ±1 whatever they were, so their gradient is what rounding leaves: too little to compare.
   params: fc.record({ N: sizes(), C: sizes().map((C) => Math.max(3, C)) }),
-  always: [{ N: 168, C: 128 }, { N: 700, C: 12 }, { N: 3, C: 1 }],
+  always: [
+    { N: 168, C: 128 },
+    { N: 700, C: 12 },
+    { N: 3, C: 1 },
+  ],
   inputs: ({ N, C }) => ({ x: { shape: [N, C] }, g: { shape: [C] }, b: { shape: [C] } }),
   reference: ({ x, g, b }, { N, C }) => {
     const y = filled([N, C], () => 0);
@@ -14,7 +18,9 @@ export default defineCase({
       const row = x!.data.subarray(n * C, n * C + C);
       const mean = row.reduce((sum, value) => sum + value, 0) / C;
       const variance = row.reduce((sum, value) => sum + (value - mean) ** 2, 0) / C;
-      row.forEach((value, c) => (y.data[n * C + c] = ((value - mean) / Math.sqrt(variance + 1e-6)) * g!.data[c]! + b!.data[c]!));
+      row.forEach(
+        (value, c) => (y.data[n * C + c] = ((value - mean) / Math.sqrt(variance + 1e-6)) * g!.data[c]! + b!.data[c]!),
+      );
     }
     return { y };
   },
@@ -28,15 +34,38 @@ export default defineCase({
   ],
   flops: ({ N, C }) => 7 * N * C,
   bytes: ({ N, C }) => 8 * N * C,
-  bench: [{ N: 4096, C: 512 }, { N: 2688, C: 128 }],
+  bench: [
+    { N: 4096, C: 512 },
+    { N: 2688, C: 128 },
+  ],
 });
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "layerNorm", find: "let centred = x[row + c] - mean;", replace: "let centred = x[row + c];", why: "the variance is taken around 0" },
+  {
+    kernel: "layerNorm",
+    find: "let centred = x[row + c] - mean;",
+    replace: "let centred = x[row + c];",
+    why: "the variance is taken around 0",
+  },
   { kernel: "layerNorm", find: "* scale * g[c] + b[c]", replace: "* scale * g[c]", why: "the bias is forgotten" },
-  { kernel: "layerNorm", find: "r[n] = scale;", replace: "r[n] = 1.0;", why: "the saved scale is wrong, which only the gradient shows" },
+  {
+    kernel: "layerNorm",
+    find: "r[n] = scale;",
+    replace: "r[n] = 1.0;",
+    why: "the saved scale is wrong, which only the gradient shows",
+  },
   { kernel: "layerNormBackward", find: " - meanD - h", replace: " - h", why: "the mean of d is not removed" },
-  { kernel: "layerNormBackward", find: "laneSum(total(dot), lane) * scale /", replace: "laneSum(total(dot), lane) /", why: "h is not normalised in the mean of d·h" },
-  { kernel: "layerNormGain", find: "(x[n * params.columns + c] - m[n])", replace: "x[n * params.columns + c]", why: "the gain sees rows that are not centred" },
+  {
+    kernel: "layerNormBackward",
+    find: "laneSum(total(dot), lane) * scale /",
+    replace: "laneSum(total(dot), lane) /",
+    why: "h is not normalised in the mean of d·h",
+  },
+  {
+    kernel: "layerNormGain",
+    find: "(x[n * params.columns + c] - m[n])",
+    replace: "x[n * params.columns + c]",
+    why: "the gain sees rows that are not centred",
+  },
 ];

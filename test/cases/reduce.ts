@@ -4,7 +4,15 @@ import { gradientOf } from "../support/gradientOf.ts";
 import { defineCase, elements, filled, type Mutant, sizes, type Values } from "../support/opCase.ts";
 
 /** Axes of (A, B, C), by name: a record of parameters holds no arrays. */
-const axesOf = { all: undefined, first: [0], middle: [1], last: [-1], outer: [0, 2], leading: [0, 1], trailing: [1, 2] } as const;
+const axesOf = {
+  all: undefined,
+  first: [0],
+  middle: [1],
+  last: [-1],
+  outer: [0, 2],
+  leading: [0, 1],
+  trailing: [1, 2],
+} as const;
 type Which = keyof typeof axesOf;
 
 interface Reduction {
@@ -20,7 +28,12 @@ const reductions: Readonly<Record<"sum" | "mean" | "max", Reduction>> = {
   max: { op: max, start: -Infinity, combine: Math.max, finish: (top) => top },
 };
 
-function reduced({ shape, data }: Values, which: Which, keepAxes: boolean, { start, combine, finish }: Reduction): Values {
+function reduced(
+  { shape, data }: Values,
+  which: Which,
+  keepAxes: boolean,
+  { start, combine, finish }: Reduction,
+): Values {
   const axes = (axesOf[which] ?? [0, 1, 2]).map((axis) => (axis + 3) % 3);
   const withOnes = shape.map((n, i) => (axes.includes(i) ? 1 : n));
   const result = new Float64Array(elements(withOnes)).fill(start);
@@ -30,14 +43,20 @@ function reduced({ shape, data }: Values, which: Which, keepAxes: boolean, { sta
     result[at] = combine(result[at]!, value);
   });
   const count = data.length / result.length;
-  return { shape: keepAxes ? withOnes : withOnes.filter((_, i) => !axes.includes(i)), data: result.map((value) => finish(value, count)) };
+  return {
+    shape: keepAxes ? withOnes : withOnes.filter((_, i) => !axes.includes(i)),
+    data: result.map((value) => finish(value, count)),
+  };
 }
 
 /** Small integers repeat, so rows have several maxima; the gradient is 1 at the first and 0 elsewhere. */
 const ties = defineCase({
   name: "max, ties",
   params: fc.record({ N: sizes(40), C: sizes(70) }),
-  always: [{ N: 1, C: 2048 }, { N: 3, C: 8 }],
+  always: [
+    { N: 1, C: 2048 },
+    { N: 3, C: 8 },
+  ],
   inputs: ({ N, C }) => ({ x: { shape: [N, C], draw: (random) => random.int(4) - 5 } }),
   reference: ({ x }, { N, C }) => {
     const dx = filled([N, C], () => 0);
@@ -85,17 +104,46 @@ const cases = (Object.keys(reductions) as (keyof typeof reductions)[]).map((name
     reason: "sums of up to 40,000 normal variates cancel; their error grows with the largest partial sum",
     flops: ({ A, B, C }) => A * B * C,
     bytes: ({ A, B, C }) => 4 * A * B * C,
-    bench: [{ A: 2688, B: 1, C: 128, which: "last", keepAxes: false }, { A: 1, B: 1536, C: 1024, which: "all", keepAxes: false }, { A: 1536, B: 1, C: 1024, which: "first", keepAxes: false }],
+    bench: [
+      { A: 2688, B: 1, C: 128, which: "last", keepAxes: false },
+      { A: 1, B: 1536, C: 1024, which: "all", keepAxes: false },
+      { A: 1536, B: 1, C: 1024, which: "first", keepAxes: false },
+    ],
   }),
 );
 export default [...cases, ties];
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "sumRows", find: "min(start + params.length, params.columns)", replace: "start + params.length", why: "the last slice reads into the next row" },
-  { kernel: "sumRows", find: "i / params.slices * params.columns", replace: "i * params.columns", why: "slices are taken for rows" },
+  {
+    kernel: "sumRows",
+    find: "min(start + params.length, params.columns)",
+    replace: "start + params.length",
+    why: "the last slice reads into the next row",
+  },
+  {
+    kernel: "sumRows",
+    find: "i / params.slices * params.columns",
+    replace: "i * params.columns",
+    why: "slices are taken for rows",
+  },
   { kernel: "reduceColumns", find: "sum * params.scale", replace: "sum", why: "the mean over leading axes is a sum" },
-  { kernel: "maxRows", find: "if (value > best)", replace: "if (value >= best)", why: "a lane takes the last of equal maxima" },
-  { kernel: "maxRows", find: "select(-f32(params.C), -f32(column), best == top)", replace: "-f32(column)", why: "the lowest column of all lanes, not of those with the maximum" },
-  { kernel: "maxRowsBackward", find: "gradient * oneHot(c, id)", replace: "oneHot(c, id)", why: "the gradient from above is forgotten" },
+  {
+    kernel: "maxRows",
+    find: "if (value > best)",
+    replace: "if (value >= best)",
+    why: "a lane takes the last of equal maxima",
+  },
+  {
+    kernel: "maxRows",
+    find: "select(-f32(params.C), -f32(column), best == top)",
+    replace: "-f32(column)",
+    why: "the lowest column of all lanes, not of those with the maximum",
+  },
+  {
+    kernel: "maxRowsBackward",
+    find: "gradient * oneHot(c, id)",
+    replace: "oneHot(c, id)",
+    why: "the gradient from above is forgotten",
+  },
 ];

@@ -6,7 +6,10 @@ export default defineCase({
   name: "rmsNorm",
   // Rows of one element have a gradient that cancels (1 − h² = 0): a few of them are enough, many add up rounding only.
   params: fc.record({ N: sizes(), C: sizes().map((C) => Math.max(2, C)) }),
-  always: [{ N: 168, C: 128 }, { N: 3, C: 1 }],
+  always: [
+    { N: 168, C: 128 },
+    { N: 3, C: 1 },
+  ],
   inputs: ({ N, C }) => ({ x: { shape: [N, C] }, g: { shape: [C] } }),
   reference: ({ x, g }, { C }) => {
     const y = filled(x!.shape, (i) => {
@@ -26,14 +29,27 @@ export default defineCase({
   ],
   flops: ({ N, C }) => 4 * N * C,
   bytes: ({ N, C }) => 8 * N * C,
-  bench: [{ N: 4096, C: 512 }, { N: 2688, C: 128 }],
+  bench: [
+    { N: 4096, C: 512 },
+    { N: 2688, C: 128 },
+  ],
 });
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "rmsNorm", find: "/ f32(params.C) + params.eps", replace: "/ f32(params.columns) + params.eps", why: "the mean is over vectors instead of elements" },
+  {
+    kernel: "rmsNorm",
+    find: "/ f32(params.C) + params.eps",
+    replace: "/ f32(params.columns) + params.eps",
+    why: "the mean is over vectors instead of elements",
+  },
   { kernel: "rmsNorm", find: " + params.eps", replace: "", why: "a row of zeros is divided by zero" },
   { kernel: "rmsNormBackward", find: "* scale * mean)", replace: "* mean)", why: "h is not normalised" },
-  { kernel: "rmsNormBackward", find: "dot += dy[row + c] * g[c] * x[row + c]", replace: "dot += dy[row + c] * x[row + c]", why: "the gain is forgotten in the mean of d·h" },
+  {
+    kernel: "rmsNormBackward",
+    find: "dot += dy[row + c] * g[c] * x[row + c]",
+    replace: "dot += dy[row + c] * x[row + c]",
+    why: "the gain is forgotten in the mean of d·h",
+  },
   { kernel: "rmsNormGain", find: " * r[n]", replace: "", why: "the gain sees rows that are not normalised" },
 ];

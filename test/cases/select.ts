@@ -7,8 +7,24 @@ const maskId = 3;
 export default defineCase({
   name: "select",
   params: fc
-    .record({ B: sizes(5), T: sizes(200), from: fc.nat(100), length: sizes(200), count: fc.integer({ min: 0, max: 40 }), refine: fc.boolean(), gate: fc.constantFrom(0, 0.5) })
-    .map(({ B, T, from, length, count, refine, gate }) => ({ B, T, start: from % T, end: Math.min(T, (from % T) + length), count, refine, gate })),
+    .record({
+      B: sizes(5),
+      T: sizes(200),
+      from: fc.nat(100),
+      length: sizes(200),
+      count: fc.integer({ min: 0, max: 40 }),
+      refine: fc.boolean(),
+      gate: fc.constantFrom(0, 0.5),
+    })
+    .map(({ B, T, from, length, count, refine, gate }) => ({
+      B,
+      T,
+      start: from % T,
+      end: Math.min(T, (from % T) + length),
+      count,
+      refine,
+      gate,
+    })),
   always: [
     { B: 2, T: 128, start: 0, end: 128, count: 2, refine: true, gate: 0 },
     { B: 1, T: 4096, start: 4000, end: 4096, count: 30, refine: true, gate: 0.5 },
@@ -31,7 +47,12 @@ export default defineCase({
         changes.data[i] = 1;
       }
       for (const i of block)
-        if (refine && canvas!.data[i] !== maskId && confidence!.data[i]! >= gate && predicted!.data[i] !== canvas!.data[i]) {
+        if (
+          refine &&
+          canvas!.data[i] !== maskId &&
+          confidence!.data[i]! >= gate &&
+          predicted!.data[i] !== canvas!.data[i]
+        ) {
           next.data[i] = predicted!.data[i]!;
           changes.data[i] = 2;
         }
@@ -48,8 +69,23 @@ export default defineCase({
 
 /** Planted bugs that the checks above must catch. */
 export const mutants: readonly Mutant[] = [
-  { kernel: "select", find: "(other == own && q < p)", replace: "(other == own && q > p)", why: "of equals the highest position is taken" },
-  { kernel: "select", find: "before && canvas[row + q] == params.maskId", replace: "before", why: "visible positions take part in the ranking" },
-  { kernel: "select", find: "replace && proposal != id", replace: "replace", why: "a token replaced by itself counts as a change" },
+  {
+    kernel: "select",
+    find: "(other == own && q < p)",
+    replace: "(other == own && q > p)",
+    why: "of equals the highest position is taken",
+  },
+  {
+    kernel: "select",
+    find: "before && canvas[row + q] == params.maskId",
+    replace: "before",
+    why: "visible positions take part in the ranking",
+  },
+  {
+    kernel: "select",
+    find: "replace && proposal != id",
+    replace: "replace",
+    why: "a token replaced by itself counts as a change",
+  },
   { kernel: "select", find: "own >= params.gate", replace: "own > params.gate", why: "the gate itself is excluded" },
 ];

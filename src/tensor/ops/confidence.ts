@@ -19,7 +19,10 @@ const op = defineOp("confidence", {
   derive: ({ C, W, bans }) => {
     const words = Math.ceil(C! / 32);
     if (bans && W !== words)
-      throw new ShapeError(`confidence: banned is a bit mask of (${words},) words for V = ${C}; it is (${W},).`, { words, got: W });
+      throw new ShapeError(`confidence: banned is a bit mask of (${words},) words for V = ${C}; it is (${W},).`, {
+        words,
+        got: W,
+      });
     return {};
   },
   forward: ({ logits, banned, ids, confidence, N, C, temperature, seed, counter, bans }) => {
@@ -39,7 +42,10 @@ export interface ConfidenceOptions {
 }
 
 /** logits (…, V) to ids (…) of u32 and confidence (…). PyTorch: softmax(x).gather(argmax(x + T · gumbel)). */
-export function confidence(logits: Tensor, { banned, ...options }: ConfidenceOptions = {}): { ids: Tensor; confidence: Tensor } {
+export function confidence(
+  logits: Tensor,
+  { banned, ...options }: ConfidenceOptions = {},
+): { ids: Tensor; confidence: Tensor } {
   if (banned) return op({ logits, banned }, { ...options, bans: true });
   // The binding must hold something; the kernel does not read it.
   return scope(logits.device, () => op({ logits, banned: empty(logits.device, [1], "u32", "no bans") }, options));

@@ -32,4 +32,5 @@ const op = defineOp("crossEntropy", {
  * logits (…, V), targets (…) of u32 and weights (…) to losses (…), not summed. Targets and weights get no gradient.
  * PyTorch: weights · F.cross_entropy(logits, targets, reduction="none").
  */
-export const crossEntropy = (logits: Tensor, targets: Tensor, weights: Tensor): Tensor => op({ logits, targets, weights }).loss;
+export const crossEntropy = (logits: Tensor, targets: Tensor, weights: Tensor): Tensor =>
+  op({ logits, targets, weights }).loss;

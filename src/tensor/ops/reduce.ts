@@ -29,7 +29,8 @@ function plan(op: string, x: Tensor, axes: readonly number[] | undefined) {
 }
 
 function scaledSum(op: "sum" | "mean", x: Tensor, axes: readonly number[] | undefined, keepAxes: boolean): Tensor {
-  if (x.dtype !== "f32") throw new DtypeError(`${op}: x must be f32; it is ${x.dtype}. Use cast().`, { op, dtype: x.dtype });
+  if (x.dtype !== "f32")
+    throw new DtypeError(`${op}: x must be f32; it is ${x.dtype}. Use cast().`, { op, dtype: x.dtype });
   const { device } = x;
   const { reduced, kept, withOnes, without, count } = plan(op, x, axes);
   const scale = op === "mean" ? 1 / count : 1;
@@ -82,10 +83,12 @@ const maxRows = defineOp("max", {
 });
 
 /** Sum over `axes` (default: all, to a scalar of shape []). PyTorch: x.sum(axes, keepdim). */
-export const sum = (x: Tensor, axes?: readonly number[], keepAxes = false): Tensor => scaledSum("sum", x, axes, keepAxes);
+export const sum = (x: Tensor, axes?: readonly number[], keepAxes = false): Tensor =>
+  scaledSum("sum", x, axes, keepAxes);
 
 /** Mean over `axes` (default: all). PyTorch: x.mean(axes, keepdim). */
-export const mean = (x: Tensor, axes?: readonly number[], keepAxes = false): Tensor => scaledSum("mean", x, axes, keepAxes);
+export const mean = (x: Tensor, axes?: readonly number[], keepAxes = false): Tensor =>
+  scaledSum("mean", x, axes, keepAxes);
 
 /** Maximum over `axes` (default: all); its gradient goes to the first maximum. PyTorch: x.amax(axes, keepdim), there the gradient is shared. */
 export function max(x: Tensor, axes?: readonly number[], keepAxes = false): Tensor {

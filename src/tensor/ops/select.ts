@@ -16,14 +16,22 @@ const op = defineOp("select", {
   attrs: { maskId: 0, start: 0, end: 0, count: 0, refine: false as boolean, gate: 0 },
   derive: ({ T, start, end, count }) => {
     if (!(start >= 0 && start < end && end <= T!))
-      throw new ShapeError(`select: the block is 0 <= start < end <= T = ${T}; start is ${start}, end is ${end}.`, { start, end, T });
-    if (!Number.isInteger(count) || count < 0) throw new ShapeError(`select: count is an integer of at least 0; it is ${count}.`, { count });
+      throw new ShapeError(`select: the block is 0 <= start < end <= T = ${T}; start is ${start}, end is ${end}.`, {
+        start,
+        end,
+        T,
+      });
+    if (!Number.isInteger(count) || count < 0)
+      throw new ShapeError(`select: count is an integer of at least 0; it is ${count}.`, { count });
     return {};
   },
   forward: ({ canvas, predicted, confidence, next, changes, B, T, maskId, start, end, count, refine, gate }) => {
     const LANES = lanesOf(canvas.device);
     const params = { T, maskId, start, end, count, refine: Number(refine), gate };
-    run("select", { canvas, predicted, confidence, next, changes }, params, { workgroups: [Math.ceil(T / LANES), B], overrides: { LANES } });
+    run("select", { canvas, predicted, confidence, next, changes }, params, {
+      workgroups: [Math.ceil(T / LANES), B],
+      overrides: { LANES },
+    });
   },
 });
 

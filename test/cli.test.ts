@@ -1,0 +1,160 @@
+/** The commands as a user calls them: what they print, and one clear sentence with exit code 2 for bad input. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { PNG } from "pngjs";
+import { saveModel } from "../src/model/checkpoint.ts";
+import { preset } from "../src/model/config.ts";
+import { createRediff } from "../src/model/rediff.ts";
+import { openDevice } from "../src/tensor/index.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+let folder: string;
+let checkpoint: string;
+let flag: string;
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "rediff-cli-"));
+  checkpoint = join(folder, "nano");
+  flag = join(folder, "flag.png");
+  const device = await openDevice();
+  await saveModel(createRediff(device, preset("nano"), 1), checkpoint);
+  await device.close();
+  writeFileSync(flag, picture(30, 20));
+});
+after(() => rmSync(folder, { recursive: true }));
+
+/** A PNG of red over white. */
+function picture(width: number, height: number, options: ConstructorParameters<typeof PNG>[0] = {}): Buffer {
+  const png = new PNG({ width, height, ...options });
+  for (let i = 0; i < width * height; i++) png.data.set(i < (width * height) / 2 ? [200, 0, 0, 255] : [255, 255, 255, 255], 4 * i);
+  return PNG.sync.write(png, options);
+}
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly error: string;
+}
+
+function rediff(...args: string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ["--import", "tsx", join(root, "src/cli/main.ts"), ...args], { cwd: root });
+    let [out, error] = ["", ""];
+    child.stdout.on("data", (data: Buffer) => (out += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (error += data.toString()));
+    child.on("close", (code) => resolve({ code, out, error: error.replaceAll(/^Warning: max\w+ artificially reduced.*\n/gm, "") }));
+  });
+}
+
+const caption = (...args: string[]): Promise<Outcome> => rediff("caption", ...args, "--checkpoint", checkpoint);
+
+/** One sentence on standard error, nothing on standard output, exit code 2. */
+function refused({ code, out, error }: Outcome, pattern: RegExp): void {
+  assert.match(error, pattern);
+  assert.equal(error.trim().split("\n").length, 1, `more than one line: ${error}`);
+  assert.equal(out, "");
+  assert.equal(code, 2);
+}
+
+describe("caption", () => {
+  test("prints a line, and with --json all that happened", async () => {
+    const plain = await caption(flag, "--tokens-per-step", "4");
+    assert.equal(plain.code, 0, plain.error);
+    assert.equal(plain.out.trim().split("\n").length, 1);
+    const json = await caption(flag, "--tokens-per-step", "4", "--decoder", "mask", "--json");
+    const result = JSON.parse(json.out) as { steps: number; caption: string; ids: number[]; history: { ids: number[]; changes: number[] }[] };
+    assert.equal(result.steps, 6);
+    assert.equal(result.history.length, 6);
+    assert.deepEqual(result.history.at(-1)!.ids, result.ids);
+  });
+
+  test("takes any picture: 1×1, 16-bit, grey, 20,000 wide", async () => {
+    const kinds = [picture(1, 1), picture(30, 20, { bitDepth: 16, inputHasAlpha: true }), picture(30, 20, { colorType: 0 }), picture(20_000, 2)];
+    for (const [i, bytes] of kinds.entries()) {
+      const path = join(folder, `${i}.png`);
+      writeFileSync(path, bytes);
+      const { code, error } = await caption(path, "--tokens-per-step", "24");
+      assert.equal(code, 0, error);
+    }
+  });
+
+  test("refuses what is no picture", async () => {
+    const broken = join(folder, "broken.png");
+    refused(await caption(join(folder, "missing.png")), /no such file/);
+    refused(await caption(folder), /folder|director/i);
+    for (const [bytes, pattern] of [
+      [readFileSync(flag).subarray(0, 60), /complete|too early/],
+      [Buffer.from("not a picture"), /only PNG and JPEG/],
+      [Buffer.alloc(0), /empty/],
+    ] as const) {
+      writeFileSync(broken, bytes);
+      refused(await caption(broken), pattern);
+    }
+  });
+
+  test("refuses options out of range", async () => {
+    for (const n of ["0", "-1", "1e9", "x", "1.5", ""]) refused(await caption(flag, `--tokens-per-step=${n}`), /--tokens-per-step must be a whole number from 1 to 4096/);
+    refused(await caption(flag, "--decoder", "beam"), /--decoder must be one of refine, mask/);
+    refused(await caption(flag, "--temperature=-1"), /--temperature must be a number from 0 to 100; it is -1/);
+    refused(await caption(flag, "--temperature", "-1"), /A value that begins with - is written --name=-1/);
+    refused(await caption(flag, "--colour"), /Unknown option '--colour'/);
+    refused(await caption(), /caption takes one picture; 0 were given/);
+    refused(await rediff("captoin"), /There is no command captoin/);
+  });
+
+  test("refuses damaged checkpoints", async () => {
+    const bad = join(folder, "bad");
+    mkdirSync(bad);
+    const config = readFileSync(join(checkpoint, "config.json"));
+    const weights = readFileSync(join(checkpoint, "model.safetensors"));
+    const lying = Buffer.from(weights);
+    lying.writeBigUInt64LE(2n ** 60n);
+    const cases: [Buffer, Buffer, RegExp][] = [
+      [config, weights.subarray(0, weights.length - 100), /cut short/],
+      [config, lying, /header claims/],
+      [config, Buffer.from(weights.toString("latin1").replaceAll('"F16"', '"I16"'), "latin1"), /must hold floats/],
+      [Buffer.from(config.toString().replace('"width": 32', '"width": 64')), weights, /does not fit its config/],
+    ];
+    for (const [configBytes, weightBytes, pattern] of cases) {
+      writeFileSync(join(bad, "config.json"), configBytes);
+      writeFileSync(join(bad, "model.safetensors"), weightBytes);
+      refused(await rediff("caption", flag, "--checkpoint", bad), pattern);
+    }
+    refused(await rediff("caption", flag, "--checkpoint", join(folder, "nowhere")), /A checkpoint is a folder/);
+  });
+});
+
+describe("train", () => {
+  test("trains, stops, goes on, and leaves a model that captions", async () => {
+    const run = join(folder, "run");
+    const train = (...more: string[]) => rediff("train", "base", "--preset", "nano", "--steps", "6", "--batch", "2", "--sample-every", "0", "--out", run, ...more);
+    const first = await train("--until", "3");
+    assert.equal(first.code, 0, first.error);
+    assert.match(first.out, /GFLOP\/s[\s\S]*Step 3 of 6 is saved/);
+    const second = await train();
+    assert.match(second.out, /going on from step 3[\s\S]*Step 6 of 6 is saved/);
+    const steps = readFileSync(join(run, "log.jsonl"), "utf8").trim().split("\n").map((line) => (JSON.parse(line) as { step: number }).step);
+    assert.deepEqual(steps, [0, 1, 2, 3, 4, 5]);
+    assert.equal((await rediff("caption", flag, "--checkpoint", join(run, "model"))).code, 0);
+    refused({ ...(await train("--seed", "2")), out: "" }, /was begun with other options/);
+  });
+
+  test("refuses what it cannot do", async () => {
+    refused(await rediff("train"), /train takes one stage: base/);
+    refused(await rediff("train", "base", "--steps", "0"), /--steps must be a whole number/);
+    refused(await rediff("train", "base", "--preset", "huge"), /--preset must be one of nano, small/);
+  });
+});
+
+test("help", async () => {
+  for (const args of [[], ["--help"], ["caption", "--help"], ["train", "--help"], ["eval", "--help"], ["demo", "--help"]]) {
+    const { code, out } = await rediff(...args);
+    assert.equal(code, 0);
+    assert.match(out, /rediff/);
+  }
+});
