@@ -54,7 +54,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let top = max(max(max(max(s0, s1), max(s2, s3)), max(max(s4, s5), max(s6, s7))), m);
     let shrink = exp2(m - top);
     m = top;
-    let p = Eight(exp2(s0 - top), exp2(s1 - top), exp2(s2 - top), exp2(s3 - top), exp2(s4 - top), exp2(s5 - top), exp2(s6 - top), exp2(s7 - top));
+    let p = Eight(
+      exp2(s0 - top), exp2(s1 - top), exp2(s2 - top), exp2(s3 - top), exp2(s4 - top), exp2(s5 - top), exp2(s6 - top), exp2(s7 - top));
     z = z * shrink + p[0] + p[1] + p[2] + p[3] + p[4] + p[5] + p[6] + p[7];
 
     let values = Eight(v[row], v[row + 1], v[row + 2], v[row + 3], v[row + 4], v[row + 5], v[row + 6], v[row + 7]);

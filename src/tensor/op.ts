@@ -29,22 +29,31 @@ export const f32OrF16: <const A extends readonly string[]>(...axes: A) => Spec<A
 
 type Specs = Readonly<Record<string, Spec>>;
 type Attributes = Readonly<Record<string, number | boolean | string>>;
+/** Attributes as callers give them: a default of `false` stands for a boolean, not for the value false. */
+type Given<A extends Attributes> = { readonly [K in keyof A]: A[K] extends boolean ? boolean : A[K] };
 type SizeName<A extends string> = A extends `${infer Name}*` ? Name : A;
 type SizeNames<S extends Specs> = SizeName<S[keyof S]["axes"][number]>;
 type TensorsOf<S extends Specs> = { readonly [K in keyof S]: Tensor };
 type Gradients<S extends Specs> = { readonly [K in keyof S as `d${K & string}`]: Tensor };
 type MaybeGradients<S extends Specs> = { readonly [K in keyof S as `d${K & string}`]: Tensor | undefined };
-type SizesOf<I extends Specs, O extends Specs, S extends Specs> = { readonly [N in SizeNames<I> | SizeNames<O> | SizeNames<S>]: number };
+type SizesOf<I extends Specs, O extends Specs, S extends Specs> = {
+  readonly [N in SizeNames<I> | SizeNames<O> | SizeNames<S>]: number;
+};
 
 /** What a definition's `forward` sees. */
 export type ForwardContext<I extends Specs, O extends Specs, S extends Specs, A extends Attributes> = TensorsOf<I> &
   TensorsOf<O> &
   TensorsOf<S> &
   SizesOf<I, O, S> &
-  Readonly<A>;
+  Given<A>;
 
 /** What a definition's `backward` sees. */
-export type BackwardContext<I extends Specs, O extends Specs, S extends Specs, A extends Attributes> = ForwardContext<I, O, S, A> &
+export type BackwardContext<I extends Specs, O extends Specs, S extends Specs, A extends Attributes> = ForwardContext<
+  I,
+  O,
+  S,
+  A
+> &
   Gradients<O> &
   MaybeGradients<I>;
 
@@ -56,7 +65,7 @@ interface Definition<I extends Specs, O extends Specs, S extends Specs, A extend
   /** Attributes with their defaults. */
   readonly attrs?: A;
   /** Sizes of outputs that no input names, and checks of sizes and attributes that the specs cannot say. */
-  readonly derive?: (known: Readonly<Record<string, number>> & Readonly<A>) => Readonly<Record<string, number>>;
+  readonly derive?: (known: Readonly<Record<string, number>> & Given<A>) => Readonly<Record<string, number>>;
   readonly forward: (context: ForwardContext<I, O, S, A>) => void;
   readonly backward?: (context: BackwardContext<I, O, S, A>) => void;
 }
@@ -64,7 +73,7 @@ interface Definition<I extends Specs, O extends Specs, S extends Specs, A extend
 /** An operation: tensors in the order of the spec, then attributes. Returns all outputs by name. */
 export type Op<I extends Specs, O extends Specs, A extends Attributes> = (
   inputs: TensorsOf<I>,
-  attrs?: Partial<A>,
+  attrs?: Partial<Given<A>>,
 ) => { readonly [K in keyof O]: Tensor };
 
 export function defineOp<
@@ -79,7 +88,7 @@ export function defineOp<
   const outputNames = Object.keys(outputSpecs);
 
   return (given, changes) => {
-    const attrs = { ...definition.attrs, ...changes } as A;
+    const attrs = { ...definition.attrs, ...changes } as Given<A>;
     const bindings = new SizeBindings(name);
     const originals = inputNames.map((input) => given[input]!);
     const inputs: Record<string, Tensor> = {};
@@ -91,7 +100,10 @@ export function defineOp<
     const { device } = originals[0]!;
     const allocate = (specs: Specs): Record<string, Tensor> =>
       Object.fromEntries(
-        Object.entries(specs).map(([tensor, spec]) => [tensor, empty(device, bindings.shape(spec), spec.dtypes[0], `${name}.${tensor}`)]),
+        Object.entries(specs).map(([tensor, spec]) => [
+          tensor,
+          empty(device, bindings.shape(spec), spec.dtypes[0], `${name}.${tensor}`),
+        ]),
       );
     const outputs = allocate(outputSpecs);
     const { backward } = definition;
@@ -132,11 +144,18 @@ class SizeBindings {
 
   match(input: string, { shape, dtype }: Tensor, { axes, dtypes }: Spec): void {
     if (!dtypes.includes(dtype))
-      throw new DtypeError(`${this.#op}: ${input} must be ${dtypes.join(" or ")}; it is ${dtype}. Use cast().`, { op: this.#op, input, dtype });
+      throw new DtypeError(`${this.#op}: ${input} must be ${dtypes.join(" or ")}; it is ${dtype}. Use cast().`, {
+        op: this.#op,
+        input,
+        dtype,
+      });
     const wanted = `${this.#op}: ${input} must be (${axes.join(", ")})`;
     const star = axes[0]?.endsWith("*") ? 1 : 0;
     if (star ? shape.length < axes.length - 1 : shape.length !== axes.length)
-      throw new ShapeError(`${wanted}, ${axes.length - star} ${star ? "or more " : ""}axes; it is ${showShape(shape)}.`, { input, shape });
+      throw new ShapeError(
+        `${wanted}, ${axes.length - star} ${star ? "or more " : ""}axes; it is ${showShape(shape)}.`,
+        { input, shape },
+      );
     const lead = shape.length - (axes.length - star);
     if (star) this.#bindLeading(axes[0]!, shape.slice(0, lead), input, wanted, shape);
     axes.slice(star).forEach((axis, i) => this.#bind(axis, shape[lead + i]!, input, wanted, shape));
@@ -150,7 +169,10 @@ class SizeBindings {
     return axes.flatMap((axis) => {
       if (axis.endsWith("*")) return [...this.#leading.get(axis)!];
       const size = this.sizes[axis];
-      if (size === undefined) throw new ShapeError(`${this.#op}: size ${axis} of an output is not known. Return it from \`derive\`.`, { axis });
+      if (size === undefined)
+        throw new ShapeError(`${this.#op}: size ${axis} of an output is not known. Return it from \`derive\`.`, {
+          axis,
+        });
       return [size];
     });
   }
@@ -161,13 +183,16 @@ class SizeBindings {
       this.sizes[axis] = size;
       this.#from.set(axis, input);
     } else if (bound !== size)
-      throw new ShapeError(`${wanted} with ${axis} = ${bound} as in ${this.#from.get(axis)}; it is ${showShape(shape)}, so ${axis} would be ${size}.`, {
-        input,
-        shape,
-        axis,
-        expected: bound,
-        got: size,
-      });
+      throw new ShapeError(
+        `${wanted} with ${axis} = ${bound} as in ${this.#from.get(axis)}; it is ${showShape(shape)}, so ${axis} would be ${size}.`,
+        {
+          input,
+          shape,
+          axis,
+          expected: bound,
+          got: size,
+        },
+      );
   }
 
   #bindLeading(star: string, lead: Shape, input: string, wanted: string, shape: Shape): void {
@@ -177,6 +202,9 @@ class SizeBindings {
       this.sizes[star.slice(0, -1)] = lead.reduce((product, n) => product * n, 1);
       this.#from.set(star, input);
     } else if (bound.length !== lead.length || bound.some((n, i) => n !== lead[i]))
-      throw new ShapeError(`${wanted} with leading axes ${showShape(bound)} as in ${this.#from.get(star)}; it is ${showShape(shape)}.`, { input, shape });
+      throw new ShapeError(
+        `${wanted} with leading axes ${showShape(bound)} as in ${this.#from.get(star)}; it is ${showShape(shape)}.`,
+        { input, shape },
+      );
   }
 }

@@ -25,7 +25,10 @@ export function run(
   const { device } = values[0]!;
   const blocks = Object.fromEntries(
     Object.entries(tensors).map(([binding, tensor]) => {
-      if (!tensor.contiguous) throw new ShapeError(`${label}: ${binding} must be contiguous; it is a view ${showShape(tensor.shape)}.`, { binding });
+      if (!tensor.contiguous)
+        throw new ShapeError(`${label}: ${binding} must be contiguous; it is a view ${showShape(tensor.shape)}.`, {
+          binding,
+        });
       return [binding, tensor.block];
     }),
   );
@@ -43,7 +46,10 @@ export const lanesOf = (device: Device): number => (device.isSoftware ? (device.
  * How to spread `count` independent items over workgroups of `lanes` with a loop of `STEPS` in each lane. Few, long
  * workgroups on a software adapter, where each costs about as much as ten vector operations; many short ones on a GPU.
  */
-export function spread(device: Device, count: number): { workgroups: [number, number]; overrides: { LANES: number }; steps: number } {
+export function spread(
+  device: Device,
+  count: number,
+): { workgroups: [number, number]; overrides: { LANES: number }; steps: number } {
   const lanes = lanesOf(device);
   const longest = device.isSoftware ? 64 : 4;
   const steps = Math.max(1, Math.min(longest, Math.ceil(count / (lanes * 32))));
@@ -63,7 +69,12 @@ export function spreadRows(
   const { steps: work } = spread(device, N * C);
   const steps = Math.max(Math.min(work, Math.ceil(C / lanes)), Math.ceil(C / (lanes * 32768)));
   const rows = Math.max(Math.floor(work / steps), Math.ceil(N / 32768), 1);
-  return { workgroups: [Math.ceil(C / (lanes * steps)), Math.ceil(N / rows)], overrides: { LANES: lanes }, rows, steps };
+  return {
+    workgroups: [Math.ceil(C / (lanes * steps)), Math.ceil(N / rows)],
+    overrides: { LANES: lanes },
+    rows,
+    steps,
+  };
 }
 
 /** x itself when it is contiguous, else a copy in row-major order (kernels/copyStrided.wgsl, up to six axes). */
@@ -79,7 +90,11 @@ export function copyStrided(x: Tensor, copy: Tensor): void {
   const { device } = x;
   const { shape, strides } = mergedAxes(x.shape, x.strides);
   const rank = shape.length;
-  if (rank > 6) throw new ShapeError(`copy: at most six axes; the tensor is ${showShape(x.shape)}. Merge axes with reshape first.`, { shape: x.shape });
+  if (rank > 6)
+    throw new ShapeError(
+      `copy: at most six axes; the tensor is ${showShape(x.shape)}. Merge axes with reshape first.`,
+      { shape: x.shape },
+    );
   const { workgroups, overrides, steps } = spread(device, x.size);
   const params: Record<string, number> = { count: x.size, steps, offset: x.offset };
   for (let i = 0; i < 6; i++) {
@@ -93,7 +108,13 @@ export function copyStrided(x: Tensor, copy: Tensor): void {
   const runs = x.size / last;
   const groups = device.isSoftware ? Math.min(runs, 64 + Math.ceil(runs / 16)) : runs;
   const kernel = device.kernels.get(name, { overrides, types: { Element: x.dtype } });
-  device.recorder.dispatch(kernel, { x: x.block, y: copy.block }, params, inRuns ? Math.min(groups, 65535) : workgroups, name);
+  device.recorder.dispatch(
+    kernel,
+    { x: x.block, y: copy.block },
+    params,
+    inRuns ? Math.min(groups, 65535) : workgroups,
+    name,
+  );
 }
 
 /** into += x, element by element, for f32 tensors of one shape. Gradients are summed with it. */
@@ -117,6 +138,9 @@ function checkFinite(x: Tensor, label: string, binding: string): void {
     const bad = await count.item();
     count.dispose();
     if (bad)
-      throw new NonFiniteError(`${label}: ${bad} of ${x.size} values of ${binding} ${showShape(shape)} are NaN or infinite.`, { label, binding, bad });
+      throw new NonFiniteError(
+        `${label}: ${bad} of ${x.size} values of ${binding} ${showShape(shape)} are NaN or infinite.`,
+        { label, binding, bad },
+      );
   });
 }

@@ -48,11 +48,14 @@ export const showShape = (shape: Shape): string => `(${shape.join(", ")}${shape.
 export function checkShape(op: string, shape: Shape): void {
   const bad = shape.findIndex((n) => !Number.isInteger(n) || n < 1);
   if (bad >= 0)
-    throw new ShapeError(`${op}: every size is an integer of at least 1. Axis ${bad} of ${showShape(shape)} is ${shape[bad]}.`, {
-      op,
-      shape,
-      axis: bad,
-    });
+    throw new ShapeError(
+      `${op}: every size is an integer of at least 1. Axis ${bad} of ${showShape(shape)} is ${shape[bad]}.`,
+      {
+        op,
+        shape,
+        axis: bad,
+      },
+    );
 }
 
 /** NumPy's rule: axes are aligned at the right; sizes agree or one of them is 1. */
@@ -81,10 +84,13 @@ export function broadcastStrides(from: Shape, strides: Shape, shape: Shape): num
 export function resolveAxis(op: string, axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank)
-    throw new ShapeError(`${op}: axis ${axis} does not exist. The tensor has ${rank} axes, so an axis is in [${-rank}, ${rank - 1}].`, {
-      op,
-      axis,
-      rank,
-    });
+    throw new ShapeError(
+      `${op}: axis ${axis} does not exist. The tensor has ${rank} axes, so an axis is in [${-rank}, ${rank - 1}].`,
+      {
+        op,
+        axis,
+        rank,
+      },
+    );
   return resolved;
 }

@@ -21,19 +21,20 @@ export interface AttentionPlan {
   readonly byKey: AttentionLaunch;
 }
 
+/** Head width 32 has kernels of its own, with its loops written out. */
+const lanes32 = { forward: "attentionLanes32", byQuery: "attentionBackwardQueryLanes32", byKey: "attentionBackwardKeyLanes32" };
+const lanes = { forward: "attentionLanes", byQuery: "attentionBackwardQueryLanes", byKey: "attentionBackwardKeyLanes" };
+const plain = { forward: "attention", byQuery: "attentionBackwardQuery", byKey: "attentionBackwardKey" };
+
 /** Subgroups of 8 lanes, lavapipe: four rows a lane, keys and queries passed round by shuffles. Elsewhere one thread a row. */
 export function planAttention({ B, Tq, Tk, H, D, subgroupSize }: AttentionSizes): AttentionPlan {
-  if (subgroupSize === 8) {
-    // Head width 32 has kernels of its own, with its loops written out.
-    const width = D === 32 ? "32" : "";
-    const launch = (kernel: string, T: number): AttentionLaunch => ({ kernel: kernel + width, overrides: {}, workgroups: [Math.ceil(T / 32), H, B] });
-    return {
-      forward: launch("attentionLanes", Tq),
-      byQuery: launch("attentionBackwardQueryLanes", Tq),
-      byKey: launch("attentionBackwardKeyLanes", Tk),
-    };
-  }
-  const THREADS = 64;
-  const launch = (kernel: string, T: number): AttentionLaunch => ({ kernel, overrides: { THREADS }, workgroups: [Math.ceil(T / THREADS), H, B] });
-  return { forward: launch("attention", Tq), byQuery: launch("attentionBackwardQuery", Tq), byKey: launch("attentionBackwardKey", Tk) };
+  const shuffles = subgroupSize === 8;
+  const kernels = !shuffles ? plain : D === 32 ? lanes32 : lanes;
+  const rows = shuffles ? 32 : 64;
+  const launch = (kernel: string, T: number): AttentionLaunch => ({
+    kernel,
+    overrides: shuffles ? {} : { THREADS: rows },
+    workgroups: [Math.ceil(T / rows), H, B],
+  });
+  return { forward: launch(kernels.forward, Tq), byQuery: launch(kernels.byQuery, Tq), byKey: launch(kernels.byKey, Tk) };
 }

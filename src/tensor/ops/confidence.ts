@@ -15,7 +15,7 @@ import { empty, scope, type Tensor } from "../tensor.ts";
 const op = defineOp("confidence", {
   inputs: { logits: f32("N*", "C"), banned: u32("W") },
   outputs: { ids: u32("N*"), confidence: f32("N*") },
-  attrs: { temperature: 0, seed: 0, counter: 0, bans: false as boolean },
+  attrs: { temperature: 0, seed: 0, counter: 0, bans: false },
   derive: ({ C, W, bans }) => {
     const words = Math.ceil(C! / 32);
     if (bans && W !== words)

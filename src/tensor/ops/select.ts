@@ -13,7 +13,7 @@ import type { Tensor } from "../tensor.ts";
 const op = defineOp("select", {
   inputs: { canvas: u32("B", "T"), predicted: u32("B", "T"), confidence: f32("B", "T") },
   outputs: { next: u32("B", "T"), changes: u32("B", "T") },
-  attrs: { maskId: 0, start: 0, end: 0, count: 0, refine: false as boolean, gate: 0 },
+  attrs: { maskId: 0, start: 0, end: 0, count: 0, refine: false, gate: 0 },
   derive: ({ T, start, end, count }) => {
     if (!(start >= 0 && start < end && end <= T!))
       throw new ShapeError(`select: the block is 0 <= start < end <= T = ${T}; start is ${start}, end is ${end}.`, {
