@@ -42,11 +42,16 @@ const { values, positionals } = parseArgs({
 const milliseconds = 1000 * Number(values.seconds);
 
 const device = await openDevice();
-if (!device.gpu.features.has("timestamp-query")) throw new Error("This adapter has no timestamps, so kernels cannot be timed.");
+if (!device.gpu.features.has("timestamp-query"))
+  throw new Error("This adapter has no timestamps, so kernels cannot be timed.");
 const root = fileURLToPath(new URL("../", import.meta.url));
 const roofs = { copyGBs: await measureCopy(device), matmulGflops: await measureMatmul(device, 1024, 3) };
-console.log(`${device.info.description || device.info.vendor}: copy ${roofs.copyGBs.toFixed(1)} GB/s, 1024³ f32 matrix product ${roofs.matmulGflops.toFixed(0)} GFLOP/s\n`);
-console.log(`${"".padEnd(62)}${"median ms".padStart(11)}${"min".padStart(9)}${"max".padStart(9)}${"GFLOP/s".padStart(9)}${"GB/s".padStart(7)}${"roof".padStart(7)}`);
+console.log(
+  `${device.info.description || device.info.vendor}: copy ${roofs.copyGBs.toFixed(1)} GB/s, 1024³ f32 matrix product ${roofs.matmulGflops.toFixed(0)} GFLOP/s\n`,
+);
+console.log(
+  `${"".padEnd(62)}${"median ms".padStart(11)}${"min".padStart(9)}${"max".padStart(9)}${"GFLOP/s".padStart(9)}${"GB/s".padStart(7)}${"roof".padStart(7)}`,
+);
 
 const rows: Row[] = [];
 for (const { file, cases } of await loadCases()) {
@@ -59,7 +64,16 @@ for (const { file, cases } of await loadCases()) {
 if (!values["no-steps"] && !positionals.length) rows.push(...(await timeSteps()));
 
 const result = { date: new Date().toISOString(), ...provenance(), adapter: adapterFacts(device), roofs, rows };
-const out = values.out ?? join(root, "bench/results", `${result.date.slice(0, 10)}-${device.info.device || device.info.vendor || "adapter"}.local.json`.replaceAll(/[^\w./-]+/g, "-"));
+const out =
+  values.out ??
+  join(
+    root,
+    "bench/results",
+    `${result.date.slice(0, 10)}-${device.info.device || device.info.vendor || "adapter"}.local.json`.replaceAll(
+      /[^\w./-]+/g,
+      "-",
+    ),
+  );
 await writeAtomically(out, `${JSON.stringify(result, null, 1)}\n`);
 console.log(`\n${rows.length} rows in ${out}`);
 await device.close();
@@ -71,7 +85,10 @@ async function timeCase(op: AnyCase, params: Parameters<AnyCase["run"]>[1]): Pro
     scope(device, async () => {
       const specs = op.inputs(params);
       const tensors = Object.fromEntries(
-        Object.entries(inputs).map(([name, { shape, data }]) => [name, tensor(device, data, shape, specs[name]!.dtype ?? "f32", name)]),
+        Object.entries(inputs).map(([name, { shape, data }]) => [
+          name,
+          tensor(device, data, shape, specs[name]!.dtype ?? "f32", name),
+        ]),
       );
       const outputs = op.run(tensors, params);
       for (const [name, want] of Object.entries(op.reference(inputs, params)))
@@ -101,7 +118,12 @@ async function timeSteps(): Promise<Row[]> {
     await trainer.step();
     return performance.now() - start;
   });
-  const trained = report({ name: "training step", params: `small, batch ${options.batch}, canvas 64`, kind: "wall", ms: milli(training) });
+  const trained = report({
+    name: "training step",
+    params: `small, batch ${options.batch}, canvas 64`,
+    kind: "wall",
+    ms: milli(training),
+  });
   disposeState(trainer.state);
 
   const config = preset("small");
@@ -115,7 +137,15 @@ async function timeSteps(): Promise<Row[]> {
     return (performance.now() - start) / captioned!.steps;
   });
   disposeRediff(model);
-  return [trained, report({ name: "decoding step", params: `small, refine, canvas ${config.text.canvas}, 8 tokens`, kind: "wall", ms: milli(decoding) })];
+  return [
+    trained,
+    report({
+      name: "decoding step",
+      params: `small, refine, canvas ${config.text.canvas}, 8 tokens`,
+      kind: "wall",
+      ms: milli(decoding),
+    }),
+  ];
 }
 
 /** tinybench's statistics of a function that measures itself, in milliseconds. */
@@ -124,7 +154,8 @@ async function sample(name: string, measure: () => Promise<number>): Promise<Sta
   bench.add(name, async () => ({ overriddenDuration: await measure() }));
   const [task] = await bench.run();
   const { result: measured } = task!;
-  if (!("latency" in measured)) throw new Error(`${name} could not be timed: ${"error" in measured ? String(measured.error) : measured.state}`);
+  if (!("latency" in measured))
+    throw new Error(`${name} could not be timed: ${"error" in measured ? String(measured.error) : measured.state}`);
   return measured.latency;
 }
 
@@ -146,7 +177,8 @@ async function measureCopy(on: Device): Promise<number> {
 }
 
 function report(row: Row): Row {
-  const number = (value: number | undefined, width: number, digits: number) => (value === undefined ? "" : value.toFixed(digits)).padStart(width);
+  const number = (value: number | undefined, width: number, digits: number) =>
+    (value === undefined ? "" : value.toFixed(digits)).padStart(width);
   const { p50, min, max } = row.ms;
   console.log(
     `${row.name.padEnd(20)}${row.params.slice(0, 41).padEnd(42)}${number(p50, 11, 3)}${number(min, 9, 3)}${number(max, 9, 3)}` +
@@ -161,7 +193,9 @@ function milli({ p50, min, max, samplesCount }: Statistics): Row["ms"] {
 
 function show(params: object): string {
   return Object.entries(params)
-    .map(([name, value]) => (typeof value === "string" ? value : value === true ? name : value === false ? "" : `${name} ${String(value)}`))
+    .map(([name, value]) =>
+      typeof value === "string" ? value : value === true ? name : value === false ? "" : `${name} ${String(value)}`,
+    )
     .filter(Boolean)
     .join(", ");
 }
@@ -169,21 +203,42 @@ function show(params: object): string {
 function provenance(): Record<string, unknown> {
   const git = (...args: string[]) => {
     try {
-      return execFileSync("git", args, { cwd: root, stdio: ["ignore", "pipe", "ignore"] }).toString().trim();
+      return execFileSync("git", args, { cwd: root, stdio: ["ignore", "pipe", "ignore"] })
+        .toString()
+        .trim();
     } catch {
       return "";
     }
   };
   const dawn = JSON.parse(readFileSync(join(root, "node_modules/webgpu/package.json"), "utf8")) as { version: string };
-  return { commit: git("rev-parse", "HEAD"), dirty: git("status", "--porcelain") !== "", node: process.version, webgpu: dawn.version };
+  return {
+    commit: git("rev-parse", "HEAD"),
+    dirty: git("status", "--porcelain") !== "",
+    node: process.version,
+    webgpu: dawn.version,
+  };
 }
 
 function adapterFacts({ gpu, info, subgroupSize }: Device): Record<string, unknown> {
   const { vendor, architecture, device: name, description } = info;
-  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = gpu.limits;
+  const {
+    maxBufferSize,
+    maxStorageBufferBindingSize,
+    maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupStorageSize,
+  } = gpu.limits;
   return {
-    vendor, architecture, device: name, description, subgroupSize,
+    vendor,
+    architecture,
+    device: name,
+    description,
+    subgroupSize,
     features: [...gpu.features].sort(),
-    limits: { maxBufferSize, maxStorageBufferBindingSize, maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize },
+    limits: {
+      maxBufferSize,
+      maxStorageBufferBindingSize,
+      maxComputeInvocationsPerWorkgroup,
+      maxComputeWorkgroupStorageSize,
+    },
   };
 }

@@ -31,7 +31,8 @@ after(() => rmSync(folder, { recursive: true }));
 /** A PNG of red over white. */
 function picture(width: number, height: number, options: ConstructorParameters<typeof PNG>[0] = {}): Buffer {
   const png = new PNG({ width, height, ...options });
-  for (let i = 0; i < width * height; i++) png.data.set(i < (width * height) / 2 ? [200, 0, 0, 255] : [255, 255, 255, 255], 4 * i);
+  for (let i = 0; i < width * height; i++)
+    png.data.set(i < (width * height) / 2 ? [200, 0, 0, 255] : [255, 255, 255, 255], 4 * i);
   return PNG.sync.write(png, options);
 }
 
@@ -47,7 +48,9 @@ function rediff(...args: string[]): Promise<Outcome> {
     let [out, error] = ["", ""];
     child.stdout.on("data", (data: Buffer) => (out += data.toString()));
     child.stderr.on("data", (data: Buffer) => (error += data.toString()));
-    child.on("close", (code) => resolve({ code, out, error: error.replaceAll(/^Warning: max\w+ artificially reduced.*\n/gm, "") }));
+    child.on("close", (code) =>
+      resolve({ code, out, error: error.replaceAll(/^Warning: max\w+ artificially reduced.*\n/gm, "") }),
+    );
   });
 }
 
@@ -67,14 +70,24 @@ describe("caption", () => {
     assert.equal(plain.code, 0, plain.error);
     assert.equal(plain.out.trim().split("\n").length, 1);
     const json = await caption(flag, "--tokens-per-step", "4", "--decoder", "mask", "--json");
-    const result = JSON.parse(json.out) as { steps: number; caption: string; ids: number[]; history: { ids: number[]; changes: number[] }[] };
+    const result = JSON.parse(json.out) as {
+      steps: number;
+      caption: string;
+      ids: number[];
+      history: { ids: number[]; changes: number[] }[];
+    };
     assert.equal(result.steps, 6);
     assert.equal(result.history.length, 6);
     assert.deepEqual(result.history.at(-1)!.ids, result.ids);
   });
 
   test("takes any picture: 1×1, 16-bit, grey, 20,000 wide", async () => {
-    const kinds = [picture(1, 1), picture(30, 20, { bitDepth: 16, inputHasAlpha: true }), picture(30, 20, { colorType: 0 }), picture(20_000, 2)];
+    const kinds = [
+      picture(1, 1),
+      picture(30, 20, { bitDepth: 16, inputHasAlpha: true }),
+      picture(30, 20, { colorType: 0 }),
+      picture(20_000, 2),
+    ];
     for (const [i, bytes] of kinds.entries()) {
       const path = join(folder, `${i}.png`);
       writeFileSync(path, bytes);
@@ -98,7 +111,8 @@ describe("caption", () => {
   });
 
   test("refuses options out of range", async () => {
-    for (const n of ["0", "-1", "1e9", "x", "1.5", ""]) refused(await caption(flag, `--tokens-per-step=${n}`), /--tokens-per-step must be a whole number from 1 to 4096/);
+    for (const n of ["0", "-1", "1e9", "x", "1.5", ""])
+      refused(await caption(flag, `--tokens-per-step=${n}`), /--tokens-per-step must be a whole number from 1 to 4096/);
     refused(await caption(flag, "--decoder", "beam"), /--decoder must be one of refine, mask/);
     refused(await caption(flag, "--temperature=-1"), /--temperature must be a number from 0 to 100; it is -1/);
     refused(await caption(flag, "--temperature", "-1"), /A value that begins with - is written --name=-1/);
@@ -132,13 +146,31 @@ describe("caption", () => {
 describe("train", () => {
   test("trains, stops, goes on, and leaves a model that captions", async () => {
     const run = join(folder, "run");
-    const train = (...more: string[]) => rediff("train", "base", "--preset", "nano", "--steps", "6", "--batch", "2", "--sample-every", "0", "--out", run, ...more);
+    const train = (...more: string[]) =>
+      rediff(
+        "train",
+        "base",
+        "--preset",
+        "nano",
+        "--steps",
+        "6",
+        "--batch",
+        "2",
+        "--sample-every",
+        "0",
+        "--out",
+        run,
+        ...more,
+      );
     const first = await train("--until", "3");
     assert.equal(first.code, 0, first.error);
     assert.match(first.out, /GFLOP\/s[\s\S]*Step 3 of 6 is saved/);
     const second = await train();
     assert.match(second.out, /going on from step 3[\s\S]*Step 6 of 6 is saved/);
-    const steps = readFileSync(join(run, "log.jsonl"), "utf8").trim().split("\n").map((line) => (JSON.parse(line) as { step: number }).step);
+    const steps = readFileSync(join(run, "log.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { step: number }).step);
     assert.deepEqual(steps, [0, 1, 2, 3, 4, 5]);
     assert.equal((await rediff("caption", flag, "--checkpoint", join(run, "model"))).code, 0);
     refused({ ...(await train("--seed", "2")), out: "" }, /was begun with other options/);
@@ -152,7 +184,14 @@ describe("train", () => {
 });
 
 test("help", async () => {
-  for (const args of [[], ["--help"], ["caption", "--help"], ["train", "--help"], ["eval", "--help"], ["demo", "--help"]]) {
+  for (const args of [
+    [],
+    ["--help"],
+    ["caption", "--help"],
+    ["train", "--help"],
+    ["eval", "--help"],
+    ["demo", "--help"],
+  ]) {
     const { code, out } = await rediff(...args);
     assert.equal(code, 0);
     assert.match(out, /rediff/);

@@ -40,7 +40,8 @@ for (const { file, cases, mutants } of await loadCases()) {
       const { subgroupSize } = device;
       await device.close();
       if (missing) return context.skip(`this adapter has no ${missing}`);
-      if (mutant.subgroupSize && mutant.subgroupSize !== subgroupSize) return context.skip(`needs subgroups of ${mutant.subgroupSize}`);
+      if (mutant.subgroupSize && mutant.subgroupSize !== subgroupSize)
+        return context.skip(`needs subgroups of ${mutant.subgroupSize}`);
       assert.ok(await isCaught(mutant, cases), `not noticed: "${mutant.find}" as "${mutant.replace}"`);
     });
   }

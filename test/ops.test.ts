@@ -1,29 +1,41 @@
-/** Every case of test/cases: drawn examples, fixed ones and edges, with canaries behind every buffer. */
-import { after, before, test } from "node:test";
+/**
+ * Every case of test/cases: drawn examples, fixed ones and edges, with canaries behind every buffer. On adapters with
+ * subgroups a second time without them, so that the kernels that other adapters get are checked too.
+ *
+ * OP=softmax runs one file of cases, RUNS=100 draws more examples, SEED=7 draws others.
+ */
+import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
-import { type Device, openDevice } from "../src/tensor/index.ts";
+import { type Device, type DeviceOptions, openDevice } from "../src/tensor/index.ts";
 import { loadCases } from "./support/cases.ts";
 import { checkExample } from "./support/opCase.ts";
 
 const seed = Number(process.env["SEED"] ?? 42);
 const runs = Number(process.env["RUNS"] ?? 12);
+const files = await loadCases(process.env["OP"]);
 
-let device: Device;
-before(async () => {
-  device = await openDevice({ debug: { canary: true } });
-});
-after(() => device.close());
-
-for (const { cases } of await loadCases(process.env["OP"])) {
-  for (const op of cases) {
-    test(op.name, async (context) => {
-      if (op.feature && !device.gpu.features.has(op.feature)) return context.skip(`this adapter has no ${op.feature}`);
-      for (const params of op.always ?? []) await checkExample(device, op, params, seed);
-      for (const { params, values } of op.edges ?? []) await checkExample(device, op, params, seed, values);
-      await fc.assert(
-        fc.asyncProperty(op.params, fc.nat(), (params, draw) => checkExample(device, op, params, draw)),
-        { seed, numRuns: runs },
-      );
+function checkAll(title: string, options: DeviceOptions, numRuns: number): void {
+  describe(title, () => {
+    let device: Device;
+    before(async () => {
+      device = await openDevice({ ...options, debug: { canary: true } });
     });
-  }
+    after(() => device.close());
+
+    for (const op of files.flatMap(({ cases }) => cases)) {
+      test(op.name, async (context) => {
+        if (op.feature && !device.gpu.features.has(op.feature))
+          return context.skip(`this adapter has no ${op.feature}`);
+        for (const params of op.always ?? []) await checkExample(device, op, params, seed);
+        for (const { params, values } of op.edges ?? []) await checkExample(device, op, params, seed, values);
+        const property = fc.asyncProperty(op.params, fc.nat(), (params, draw) =>
+          checkExample(device, op, params, draw),
+        );
+        await fc.assert(property, { seed, numRuns });
+      });
+    }
+  });
 }
+
+checkAll("the adapter as it is", {}, runs);
+checkAll("without subgroups", { without: ["subgroups"] }, Math.ceil(runs / 4));

@@ -47,7 +47,8 @@ export async function run(args: readonly string[]): Promise<void> {
   const temperature = decimal("temperature", values.temperature, 0, { max: 100 });
   const seed = wholeNumber("seed", values.seed, 0, { min: 0, max: 2 ** 31 });
   const gate = decimal("gate", values.gate, 0, { max: 1 });
-  if (values.gate !== undefined && decoderName === "mask") throw new UsageError("--gate belongs to --decoder refine; mask prediction replaces nothing.");
+  if (values.gate !== undefined && decoderName === "mask")
+    throw new UsageError("--gate belongs to --decoder refine; mask prediction replaces nothing.");
   const picture = await readImage(path);
 
   const checkpoint = values.checkpoint ?? shippedCheckpoint;

@@ -41,7 +41,10 @@ export async function run(args: readonly string[]): Promise<void> {
   const all = await realFlags();
   const chosen = (values.flags ?? "nl,jp,se").split(",").map((id) => {
     const flag = all.find((candidate) => candidate.id === id.trim().toLowerCase());
-    if (!flag) throw new UsageError(`--flags takes ISO codes of the ${all.length} real flags, such as nl, jp, br; ${id} is none of them.`);
+    if (!flag)
+      throw new UsageError(
+        `--flags takes ISO codes of the ${all.length} real flags, such as nl, jp, br; ${id} is none of them.`,
+      );
     return flag;
   });
 
@@ -51,7 +54,9 @@ export async function run(args: readonly string[]): Promise<void> {
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
   const model = loadModel(device, checkpoint);
   const tokenizer = tokenizerFor(checkpoint);
-  console.log(`Three kinds of token: \u001b[1mjust committed\u001b[0m, \u001b[33mreplaced by the refining decoder\u001b[0m, settled. ${tokensPerStep} tokens a step.\n`);
+  console.log(
+    `Three kinds of token: \u001b[1mjust committed\u001b[0m, \u001b[33mreplaced by the refining decoder\u001b[0m, settled. ${tokensPerStep} tokens a step.\n`,
+  );
 
   const shown: ReportedFlag[] = [];
   for (const flag of chosen) {
@@ -72,7 +77,7 @@ export async function run(args: readonly string[]): Promise<void> {
       captions[name] = caption!;
     }
     frame.end(sideBySide(panels, tokenizer));
-    shown.push({ flag, captions: captions as Record<DecoderName, Caption> });
+    shown.push({ flag, captions: captions });
   }
 
   const out = resolve(values.out ?? "runs/demo/report.html");
@@ -81,7 +86,10 @@ export async function run(args: readonly string[]): Promise<void> {
   console.log(`${((performance.now() - started) / 1000).toFixed(1)} s. The report, with every step: ${out}`);
 }
 
-function sideBySide(panels: readonly { title: string; steps: readonly CaptionStep[] }[], tokenizer: Tokenizer): string[] {
+function sideBySide(
+  panels: readonly { title: string; steps: readonly CaptionStep[] }[],
+  tokenizer: Tokenizer,
+): string[] {
   const width = Math.floor((columns() - 3) / 2);
   const blocks = panels.map(({ title, steps }) => {
     const replaced = steps.reduce((sum, { changes }) => sum + changes.filter((change) => change === 2).length, 0);

@@ -6,7 +6,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { styleText } from "node:util";
+import { openDevice } from "../tensor/index.ts";
 import { prepareDriver } from "../tensor/softwareDriver.ts";
+import { measureMatmul } from "./adapter.ts";
 import { parse } from "./usage.ts";
 
 /** One measured number, such as { name: "copy", value: 17.2, unit: "GB/s" }. */
@@ -17,8 +19,6 @@ export interface Speed {
 }
 
 export interface DoctorOptions {
-  /** What to measure. Default: multiply-adds in registers, and a copy through memory. */
-  readonly measure?: (device: GPUDevice) => Promise<readonly Speed[]>;
   /** Where a line goes. Default: the terminal. */
   readonly print?: (line: string) => void;
 }
@@ -45,7 +45,7 @@ export async function run(args: readonly string[]): Promise<void> {
   await doctor();
 }
 
-export async function doctor({ measure = measureRoof, print = console.log }: DoctorOptions = {}): Promise<void> {
+export async function doctor({ print = console.log }: DoctorOptions = {}): Promise<void> {
   const row = (name: string, ...lines: readonly string[]): void =>
     lines.forEach((line, i) => print(`  ${paint("bold", (i === 0 ? name : "").padEnd(10))}${line}`));
 
@@ -93,7 +93,7 @@ export async function doctor({ measure = measureRoof, print = console.log }: Doc
   );
 
   const device = await adapter.requestDevice();
-  const speeds = await measure(device);
+  const speeds = [...(await measureRoof(device)), ...(await measureEngine())];
   row(
     "speed",
     ...speeds.map(
@@ -218,6 +218,14 @@ async function measureRoof(device: GPUDevice): Promise<Speed[]> {
     { name: "multiply-adds in registers, f32", value: flops / 1e9, unit: "GFLOP/s" },
     { name: "copying 64 MiB, read and written", value: traffic / 1e9, unit: "GB/s" },
   ];
+}
+
+/** What the engine makes of it. */
+async function measureEngine(): Promise<Speed[]> {
+  const device = await openDevice();
+  const value = await measureMatmul(device);
+  await device.close();
+  return [{ name: "the engine's 512³ matrix product, f32", value, unit: "GFLOP/s" }];
 }
 
 async function dispatcher(

@@ -30,7 +30,9 @@ export async function run(args: readonly string[]): Promise<void> {
   });
   if (values.help) return console.log(help);
   const count = wholeNumber("count", values.count, 100, { max: 100_000 });
-  const speeds = (values["tokens-per-step"] ?? "1,2,4,8").split(",").map((text) => wholeNumber("tokens-per-step", text, 1, { max: 4096 }));
+  const speeds = (values["tokens-per-step"] ?? "1,2,4,8")
+    .split(",")
+    .map((text) => wholeNumber("tokens-per-step", text, 1, { max: 4096 }));
   const difficulty = wholeNumber("difficulty", values.difficulty, 2, { min: 0, max: 2 }) as 0 | 1 | 2;
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
   const device = await openDevice();
@@ -39,7 +41,10 @@ export async function run(args: readonly string[]): Promise<void> {
   console.log(await adapterLine(device));
   console.log(`${count} hold-out flags, ${checkpoint}\n`);
   console.log("decoder  tokens/step  coverage  factuality  statements  hallucinations  grammatical   exact");
-  const decoders: readonly (readonly [string, Decoder])[] = [["mask", maskPredict], ["refine", refine]];
+  const decoders: readonly (readonly [string, Decoder])[] = [
+    ["mask", maskPredict],
+    ["refine", refine],
+  ];
   const rows = [];
   const line = progressLine();
   for (const [name, decoder] of decoders) {

@@ -33,7 +33,11 @@ export interface ReportedFlag {
 
 const classes = ["kept", "committed", "replaced", "masked"] as const;
 
-export async function captionReport(flags: readonly ReportedFlag[], tokenizer: Tokenizer, tokensPerStep: number): Promise<string> {
+export async function captionReport(
+  flags: readonly ReportedFlag[],
+  tokenizer: Tokenizer,
+  tokensPerStep: number,
+): Promise<string> {
   const articles = await Promise.all(flags.map((flag) => article(flag, tokenizer)));
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>rediff: mask prediction and refining</title>
@@ -64,7 +68,9 @@ function panel(name: string, { history, text }: Caption, tokenizer: Tokenizer): 
   const replaced = history.reduce((sum, { changes }) => sum + changes.filter((change) => change === 2).length, 0);
   const steps = history.map(({ ids, changes }, step) => {
     const tokens = Array.from(ids.subarray(0, captionLength(ids, tokenizer)), (id, i) =>
-      id === mask ? `<span class="masked">·</span>` : `<span class="${classes[changes[i]!]}">${escape(tokenizer.piece(id))}</span>`,
+      id === mask
+        ? `<span class="masked">·</span>`
+        : `<span class="${classes[changes[i]!]}">${escape(tokenizer.piece(id))}</span>`,
     );
     return `<p data-step="${step}" hidden>${tokens.join("")}</p>`;
   });

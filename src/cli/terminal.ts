@@ -48,10 +48,12 @@ export function paintCanvas(step: CaptionStep | undefined, tokenizer: Tokenizer,
 
 /** Lines that are drawn in place on a terminal; elsewhere only the last frame is printed. */
 export function rewrite(): { draw(lines: readonly string[]): void; end(lines: readonly string[]): void } {
-  const live = process.stdout.isTTY === true;
+  const live = process.stdout.isTTY;
   let height = 0;
   const put = (lines: readonly string[]) => {
-    process.stdout.write((height ? `\u001b[${height}A` : "") + lines.map((line) => `\u001b[2K${line}\n`).join("") + "\u001b[J");
+    process.stdout.write(
+      (height ? `\u001b[${height}A` : "") + lines.map((line) => `\u001b[2K${line}\n`).join("") + "\u001b[J",
+    );
     height = lines.length;
   };
   return {

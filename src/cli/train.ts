@@ -50,7 +50,9 @@ export async function run(args: readonly string[]): Promise<void> {
   );
   if (values.help) return console.log(help);
   if (positionals[0] !== "base" || positionals.length > 1)
-    throw new UsageError(`train takes one stage: base. It was given ${positionals.join(" ") || "none"}. See \`rediff train --help\`.`);
+    throw new UsageError(
+      `train takes one stage: base. It was given ${positionals.join(" ") || "none"}. See \`rediff train --help\`.`,
+    );
   const options: TrainOptions = {
     ...defaultTrainOptions,
     preset: oneOf("preset", values.preset, "small", ["nano", "small"]),
@@ -59,13 +61,17 @@ export async function run(args: readonly string[]): Promise<void> {
     peak: decimal("lr", values.lr, defaultTrainOptions.peak, { max: 1 }),
     warmup: wholeNumber("warmup", values.warmup, defaultTrainOptions.warmup, { max: 1e8 }),
     seed: wholeNumber("seed", values.seed, defaultTrainOptions.seed, { min: 0, max: 2 ** 31 }),
-    maxWeight: values["max-weight"] === "inf" ? 1e9 : decimal("max-weight", values["max-weight"], defaultTrainOptions.maxWeight, { min: 1 }),
+    maxWeight:
+      values["max-weight"] === "inf"
+        ? 1e9
+        : decimal("max-weight", values["max-weight"], defaultTrainOptions.maxWeight, { min: 1 }),
   };
   const saveEvery = wholeNumber("save-every", values["save-every"], 250, { max: 1e8 });
   const sampleEvery = wholeNumber("sample-every", values["sample-every"], 1000, { min: 0, max: 1e8 });
   const until = wholeNumber("until", values.until, options.steps, { max: 1e8 });
   const out = values.out ?? "runs/base";
-  if (existsSync(out) && !statSync(out).isDirectory()) throw new UsageError(`--out must be a folder; ${out} is a file.`);
+  if (existsSync(out) && !statSync(out).isDirectory())
+    throw new UsageError(`--out must be a folder; ${out} is a file.`);
 
   const device = await openDevice();
   console.log(await adapterLine(device));
@@ -106,12 +112,16 @@ export async function run(args: readonly string[]): Promise<void> {
       const score = await scoreOnFlags(trainer.state.model, tokenizer, maskPredict, { count: 16, tokensPerStep: 1 });
       log({ step: done, score: score.summary });
       const { coverage, factuality, grammatical } = score.summary;
-      console.log(`step ${done}: coverage ${percent(coverage)}, factuality ${percent(factuality)}, grammatical ${percent(grammatical)}. ${score.examples[0]!.text}`);
+      console.log(
+        `step ${done}: coverage ${percent(coverage)}, factuality ${percent(factuality)}, grammatical ${percent(grammatical)}. ${score.examples[0]!.text}`,
+      );
     }
   }
   line.end();
   await trainer.save(statePath);
-  console.log(`Step ${trainer.state.step} of ${options.steps} is saved in ${statePath}${trainer.done ? "" : "; call again to go on"}.`);
+  console.log(
+    `Step ${trainer.state.step} of ${options.steps} is saved in ${statePath}${trainer.done ? "" : "; call again to go on"}.`,
+  );
   const folder = join(out, "model");
   await saveModel(trainer.state.model, folder, { step: String(trainer.state.step), options: trainer.state.options });
   console.log(`The weights in f16 are in ${folder}. Try: rediff caption flag.png --checkpoint ${folder}`);

@@ -22,7 +22,7 @@ export function parse<const O extends Options>(
   allowPositionals = false,
 ): { values: { [K in keyof O]?: O[K]["type"] extends "boolean" ? boolean : string }; positionals: string[] } {
   try {
-    return parseArgs({ args: [...args], options, allowPositionals, strict: true }) as never;
+    return parseArgs({ args: [...args], options, allowPositionals, strict: true });
   } catch (error) {
     const [rule = ""] = (error as Error).message.split(/\n|\. To specify/);
     const hint = rule.includes("ambiguous") ? " A value that begins with - is written --name=-1." : "";
@@ -31,7 +31,12 @@ export function parse<const O extends Options>(
 }
 
 /** A whole number within bounds. */
-export function wholeNumber(name: string, text: string | undefined, fallback: number, { min = 1, max = 1e6 } = {}): number {
+export function wholeNumber(
+  name: string,
+  text: string | undefined,
+  fallback: number,
+  { min = 1, max = 1e6 } = {},
+): number {
   if (text === undefined) return fallback;
   const value = Number(text);
   if (!/^[+-]?\d+(e\d+)?$/i.test(text.trim()) || !Number.isSafeInteger(value) || value < min || value > max)
@@ -40,15 +45,28 @@ export function wholeNumber(name: string, text: string | undefined, fallback: nu
 }
 
 /** A finite number within bounds. */
-export function decimal(name: string, text: string | undefined, fallback: number, { min = 0, max = Infinity } = {}): number {
+export function decimal(
+  name: string,
+  text: string | undefined,
+  fallback: number,
+  { min = 0, max = Infinity } = {},
+): number {
   if (text === undefined) return fallback;
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value) || value < min || value > max)
-    throw new UsageError(`--${name} must be a number from ${min}${max < Infinity ? ` to ${max}` : ""}; it is ${text}.`, { name, text });
+    throw new UsageError(
+      `--${name} must be a number from ${min}${max < Infinity ? ` to ${max}` : ""}; it is ${text}.`,
+      { name, text },
+    );
   return value;
 }
 
-export function oneOf<const T extends string>(name: string, text: string | undefined, fallback: T, allowed: readonly T[]): T {
+export function oneOf<const T extends string>(
+  name: string,
+  text: string | undefined,
+  fallback: T,
+  allowed: readonly T[],
+): T {
   if (text === undefined) return fallback;
   const found = allowed.find((value) => value === text);
   if (!found) throw new UsageError(`--${name} must be one of ${allowed.join(", ")}; it is ${text}.`, { name, text });
@@ -63,5 +81,7 @@ export const shippedCheckpoint: string = fileURLToPath(new URL("weights/small-ba
 /** The tokenizer beside a checkpoint, or else the project's own. */
 export function tokenizerFor(checkpoint: string): Tokenizer {
   const beside = `${checkpoint}/tokenizer.json`;
-  return loadTokenizer(readFileSync(existsSync(beside) ? beside : new URL("data/tokenizer/tokenizer.json", root), "utf8"));
+  return loadTokenizer(
+    readFileSync(existsSync(beside) ? beside : new URL("data/tokenizer/tokenizer.json", root), "utf8"),
+  );
 }

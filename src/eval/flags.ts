@@ -50,7 +50,9 @@ export async function scoreOnFlags(
   for (let from = 0; from < count; from += batch) {
     const indices = Array.from({ length: Math.min(batch, count - from) }, (_, i) => from + i);
     const specs = indices.map((index) => generateFlag(HOLD_OUT_SEED, index, { difficulty }));
-    const pixels = specs.map((spec, i) => normalise(renderFlag(spec, { width: S, height: S, wear: { seed: indices[i]! } })));
+    const pixels = specs.map((spec, i) =>
+      normalise(renderFlag(spec, { width: S, height: S, wear: { seed: indices[i]! } })),
+    );
     const captions = await captionImages(model, tokenizer, pixels, decoder, { tokensPerStep });
     captions.forEach(({ text }, i) => {
       const score = scoreCaption(text, specs[i]!);

@@ -11,7 +11,14 @@ import { type Device, sameShape, showShape, type Tensor } from "../tensor/index.
 import { preset, type RediffConfig } from "./config.ts";
 import { parameterSpecs } from "./parameterSpecs.ts";
 import type { Rediff } from "./rediff.ts";
-import { CheckpointError, f32ToStored, formatSafetensors, parseSafetensors, type StoredFile, storedToF32 } from "./safetensors.ts";
+import {
+  CheckpointError,
+  f32ToStored,
+  formatSafetensors,
+  parseSafetensors,
+  type StoredFile,
+  storedToF32,
+} from "./safetensors.ts";
 
 /** Writes a file so that a crash at any moment leaves the old one or the new one, never a part. */
 export async function writeAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
@@ -28,9 +35,15 @@ export async function writeAtomically(path: string, bytes: Uint8Array | string):
 }
 
 /** Saves weights for use: `config.json` and `model.safetensors` in `folder`, f16 by default. */
-export async function saveModel(model: Rediff, folder: string, metadata: Readonly<Record<string, string>> = {}, dtype: "F16" | "F32" = "F16"): Promise<void> {
+export async function saveModel(
+  model: Rediff,
+  folder: string,
+  metadata: Readonly<Record<string, string>> = {},
+  dtype: "F16" | "F32" = "F16",
+): Promise<void> {
   const tensors = [];
-  for (const [name, parameter] of model.parameters) tensors.push(f32ToStored(name, parameter.shape, (await parameter.read()) as Float32Array, dtype));
+  for (const [name, parameter] of model.parameters)
+    tensors.push(f32ToStored(name, parameter.shape, (await parameter.read()) as Float32Array, dtype));
   await writeAtomically(join(folder, "config.json"), `${JSON.stringify(model.config, null, 2)}\n`);
   await writeAtomically(join(folder, "model.safetensors"), formatSafetensors(tensors, { format: "pt", ...metadata }));
 }
@@ -64,7 +77,8 @@ function parseConfig(bytes: Uint8Array, path: string): RediffConfig {
   }
   const model = preset("nano");
   const wrong = [...differences(given, model, "")];
-  if (wrong.length) throw new CheckpointError(`${path} does not describe a model: ${wrong.join("; ")}.`, { path, wrong });
+  if (wrong.length)
+    throw new CheckpointError(`${path} does not describe a model: ${wrong.join("; ")}.`, { path, wrong });
   return given as RediffConfig;
 }
 
@@ -72,22 +86,36 @@ function parseConfig(bytes: Uint8Array, path: string): RediffConfig {
 function* differences(given: unknown, like: unknown, path: string): Generator<string> {
   if (typeof like === "object" && like !== null) {
     if (typeof given !== "object" || given === null) yield `${path || "it"} must be an object`;
-    else for (const [key, value] of Object.entries(like)) yield* differences((given as Record<string, unknown>)[key], value, path ? `${path}.${key}` : key);
+    else
+      for (const [key, value] of Object.entries(like))
+        yield* differences((given as Record<string, unknown>)[key], value, path ? `${path}.${key}` : key);
   } else if (typeof given !== typeof like) yield `${path} must be a ${typeof like}, it is ${JSON.stringify(given)}`;
-  else if (typeof given === "number" && !(given > 0 && Number.isFinite(given))) yield `${path} must be positive, it is ${given}`;
+  else if (typeof given === "number" && !(given > 0 && Number.isFinite(given)))
+    yield `${path} must be positive, it is ${given}`;
 }
 
-function parametersFrom(device: Device, file: StoredFile, specs: readonly ParameterSpec[], prefix: string, path: string): Rediff["parameters"] {
+function parametersFrom(
+  device: Device,
+  file: StoredFile,
+  specs: readonly ParameterSpec[],
+  prefix: string,
+  path: string,
+): Rediff["parameters"] {
   const wanted = new Map(specs.map((spec) => [prefix + spec.name, spec]));
   const missing = [...wanted.keys()].filter((name) => !file.tensors.has(name));
   const unexpected = prefix ? [] : [...file.tensors.keys()].filter((name) => !wanted.has(name));
   const misshapen = [...wanted].flatMap(([name, { shape }]) => {
     const stored = file.tensors.get(name);
-    return stored && !sameShape(stored.shape, shape) ? [`${name} is ${showShape(stored.shape)}, not ${showShape(shape)}`] : [];
+    return stored && !sameShape(stored.shape, shape)
+      ? [`${name} is ${showShape(stored.shape)}, not ${showShape(shape)}`]
+      : [];
   });
   if (missing.length + unexpected.length + misshapen.length)
     throw new CheckpointError(
-      `${path} does not fit its config.` + list("Missing", missing) + list("Unexpected", unexpected) + list("Of another shape", misshapen),
+      `${path} does not fit its config.` +
+        list("Missing", missing) +
+        list("Unexpected", unexpected) +
+        list("Of another shape", misshapen),
       { path, missing, unexpected, misshapen },
     );
   return createParameters(device, specs, ({ name }) => storedToF32(file.tensors.get(prefix + name)!));
@@ -113,7 +141,11 @@ export async function saveState({ model, moments, step, options }: TrainingState
   const tensors = [];
   for (const [name, parameter] of model.parameters) {
     const { m, v } = moments.get(name)!;
-    for (const [kind, values] of [["weights", parameter], ["adam.m", m], ["adam.v", v]] as const)
+    for (const [kind, values] of [
+      ["weights", parameter],
+      ["adam.m", m],
+      ["adam.v", v],
+    ] as const)
       tensors.push(f32ToStored(`${kind}.${name}`, values.shape, (await values.read()) as Float32Array, "F32"));
   }
   const metadata = { step: String(step), options, config: JSON.stringify(model.config) };

@@ -49,14 +49,24 @@ const small: RediffConfig = {
 const llada: RediffConfig = {
   name: "llada-v-8b",
   vision: { imageSize: 384, patch: 14, width: 1152, layers: 26, heads: 16, mlp: 4304, eps: 1e-6 },
-  text: { vocabulary: 126_464, width: 4096, layers: 32, heads: 32, mlp: 12_288, ropeBase: 500_000, eps: 1e-5, canvas: 128 },
+  text: {
+    vocabulary: 126_464,
+    width: 4096,
+    layers: 32,
+    heads: 32,
+    mlp: 12_288,
+    ropeBase: 500_000,
+    eps: 1e-5,
+    canvas: 128,
+  },
 };
 
 export const presets: Readonly<Record<string, RediffConfig>> = { nano, small, "llada-v-8b": llada };
 
 export function preset(name: string): RediffConfig {
   const found = presets[name];
-  if (!found) throw new RediffError(`There is no preset ${name}; there are ${Object.keys(presets).join(", ")}.`, { name });
+  if (!found)
+    throw new RediffError(`There is no preset ${name}; there are ${Object.keys(presets).join(", ")}.`, { name });
   return found;
 }
 

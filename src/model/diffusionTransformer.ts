@@ -11,16 +11,24 @@ import type { TextConfig } from "./config.ts";
  * - attention is bidirectional and sees everything
  * - no time input: how much is masked can be seen in the input
  */
-export function diffusionTransformer(parameters: Parameters, x: Tensor, { layers, heads, ropeBase, eps }: TextConfig): Tensor {
+export function diffusionTransformer(
+  parameters: Parameters,
+  x: Tensor,
+  { layers, heads, ropeBase, eps }: TextConfig,
+): Tensor {
   for (let i = 0; i < layers; i++) {
     const layer = `model.layers.${i}.`;
     const p = section(parameters, layer);
-    const attended = selfAttention(section(parameters, `${layer}self_attn.`), rmsNorm(x, p("input_layernorm.weight"), eps), {
-      heads,
-      ropeBase,
-      output: "o_proj",
-      bias: false,
-    });
+    const attended = selfAttention(
+      section(parameters, `${layer}self_attn.`),
+      rmsNorm(x, p("input_layernorm.weight"), eps),
+      {
+        heads,
+        ropeBase,
+        output: "o_proj",
+        bias: false,
+      },
+    );
     x = add(x, attended);
     x = add(x, gatedMlp(section(parameters, `${layer}mlp.`), rmsNorm(x, p("post_attention_layernorm.weight"), eps)));
   }

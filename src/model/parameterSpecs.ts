@@ -25,7 +25,8 @@ export function parameterSpecs({ vision, text }: RediffConfig): ParameterSpec[] 
   for (let i = 0; i < vision.layers; i++) {
     const layer = `${VISION}encoder.layers.${i}.`;
     putLayerNorm(`${layer}layer_norm1`, vision.width);
-    for (const name of ["q_proj", "k_proj", "v_proj", "out_proj"]) putLinear(`${layer}self_attn.${name}`, vision.width, vision.width);
+    for (const name of ["q_proj", "k_proj", "v_proj", "out_proj"])
+      putLinear(`${layer}self_attn.${name}`, vision.width, vision.width);
     putLayerNorm(`${layer}layer_norm2`, vision.width);
     putLinear(`${layer}mlp.fc1`, vision.mlp, vision.width);
     putLinear(`${layer}mlp.fc2`, vision.width, vision.mlp);
@@ -36,7 +37,8 @@ export function parameterSpecs({ vision, text }: RediffConfig): ParameterSpec[] 
   for (let i = 0; i < text.layers; i++) {
     const layer = `model.layers.${i}.`;
     put(`${layer}input_layernorm.weight`, text.width);
-    for (const name of ["q_proj", "k_proj", "v_proj", "o_proj"]) put(`${layer}self_attn.${name}.weight`, text.width, text.width);
+    for (const name of ["q_proj", "k_proj", "v_proj", "o_proj"])
+      put(`${layer}self_attn.${name}.weight`, text.width, text.width);
     put(`${layer}post_attention_layernorm.weight`, text.width);
     put(`${layer}mlp.gate_proj.weight`, text.mlp, text.width);
     put(`${layer}mlp.up_proj.weight`, text.mlp, text.width);
@@ -55,7 +57,11 @@ export function parameterSpecs({ vision, text }: RediffConfig): ParameterSpec[] 
  * positions: normal, 0.5, about the size of what the first layers add. The head: half the linear rule, so that the first
  * predictions are near uniform. A function of (seed, name) only: the order of parameters does not matter.
  */
-export function initialValues({ name, shape }: ParameterSpec, { vision, text }: RediffConfig, seed: number): Float32Array {
+export function initialValues(
+  { name, shape }: ParameterSpec,
+  { vision, text }: RediffConfig,
+  seed: number,
+): Float32Array {
   const values = new Float32Array(sizeOf(shape));
   if (name.endsWith(".bias")) return values;
   if (/norm\d?\.weight$|layernorm\.weight$/.test(name)) return values.fill(1);
@@ -69,7 +75,7 @@ export function initialValues({ name, shape }: ParameterSpec, { vision, text }: 
         ? 0.5 / Math.sqrt(fanIn)
         : 1 / Math.sqrt(fanIn);
   if (!Number.isFinite(std)) throw new RediffError(`No initial value for ${name}.`, { name });
-  const random = randomStream(seed, ...[...name].map((letter) => letter.charCodeAt(0)));
+  const random = randomStream(seed, ...Array.from({ length: name.length }, (_, i) => name.charCodeAt(i)));
   for (let i = 0; i < values.length; i++) values[i] = std * random.normal();
   return values;
 }

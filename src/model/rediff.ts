@@ -41,11 +41,17 @@ export interface Sequence {
  * Logits (B, T, V) for the canvas: [before | image | after | canvas] through the transformer, the head on the canvas only.
  * `image` is what `encodeImage` returned, (B, P, C).
  */
-export function canvasLogits({ parameters, config }: Rediff, image: Tensor, { before, after, canvas }: Sequence): Tensor {
+export function canvasLogits(
+  { parameters, config }: Rediff,
+  image: Tensor,
+  { before, after, canvas }: Sequence,
+): Tensor {
   const table = section(parameters, "model.")("embed_tokens.weight");
   const T = canvas.shape[1]!;
   if (image.shape[0] !== canvas.shape[0])
-    throw new ShapeError(`canvasLogits: one picture for each canvas; there are ${image.shape[0]} and ${canvas.shape[0]}.`);
+    throw new ShapeError(
+      `canvasLogits: one picture for each canvas; there are ${image.shape[0]} and ${canvas.shape[0]}.`,
+    );
   const hidden = concat([embedding(table, before), image, embedding(table, after), embedding(table, canvas)], 1);
   const length = hidden.shape[1]!;
   const mixed = diffusionTransformer(parameters, hidden, config.text);

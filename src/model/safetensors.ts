@@ -8,10 +8,35 @@ import { f16ToF32, f32ToF16, RediffError, showShape } from "../tensor/index.ts";
 /** A file that is not what it says it is, or not what the model needs. */
 export class CheckpointError extends RediffError {}
 
-export type StoredDtype = "F32" | "F16" | "BF16" | "U32" | "I32" | "I64" | "U8" | "I8" | "BOOL" | "F64" | "I16" | "U16" | "U64";
+export type StoredDtype =
+  | "F32"
+  | "F16"
+  | "BF16"
+  | "U32"
+  | "I32"
+  | "I64"
+  | "U8"
+  | "I8"
+  | "BOOL"
+  | "F64"
+  | "I16"
+  | "U16"
+  | "U64";
 
 const widths: Readonly<Record<StoredDtype, number>> = {
-  F64: 8, I64: 8, U64: 8, F32: 4, U32: 4, I32: 4, F16: 2, BF16: 2, I16: 2, U16: 2, U8: 1, I8: 1, BOOL: 1,
+  F64: 8,
+  I64: 8,
+  U64: 8,
+  F32: 4,
+  U32: 4,
+  I32: 4,
+  F16: 2,
+  BF16: 2,
+  I16: 2,
+  U16: 2,
+  U8: 1,
+  I8: 1,
+  BOOL: 1,
 };
 
 export interface StoredTensor {
@@ -37,7 +62,9 @@ export function parseSafetensors(file: Uint8Array, name: string): StoredFile {
   if (file.byteLength < 8) fail(`it has ${file.byteLength} bytes; the header's length alone takes 8.`);
   const headerBytes = Number(new DataView(file.buffer, file.byteOffset, 8).getBigUint64(0, true));
   if (headerBytes > MAX_HEADER || 8 + headerBytes > file.byteLength)
-    fail(`its header claims ${headerBytes} bytes, but the file has ${file.byteLength}. It may have been cut short.`, { headerBytes });
+    fail(`its header claims ${headerBytes} bytes, but the file has ${file.byteLength}. It may have been cut short.`, {
+      headerBytes,
+    });
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(file.subarray(8, 8 + headerBytes)));
@@ -57,34 +84,56 @@ export function parseSafetensors(file: Uint8Array, name: string): StoredFile {
       metadata = entry as Record<string, string>;
       continue;
     }
-    const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+    const {
+      dtype,
+      shape,
+      data_offsets: offsets,
+    } = (entry ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
     const width = typeof dtype === "string" && Object.hasOwn(widths, dtype) ? widths[dtype as StoredDtype] : undefined;
     if (!width) fail(`tensor ${key} has an unknown dtype ${JSON.stringify(dtype)}.`, { tensor: key, dtype });
     if (!isSizes(shape)) fail(`tensor ${key} has no valid shape: ${JSON.stringify(shape)}.`, { tensor: key });
-    if (!isSizes(offsets) || (offsets as number[]).length !== 2) fail(`tensor ${key} has no valid data_offsets: ${JSON.stringify(offsets)}.`, { tensor: key });
+    if (!isSizes(offsets) || offsets.length !== 2)
+      fail(`tensor ${key} has no valid data_offsets: ${JSON.stringify(offsets)}.`, { tensor: key });
     const [start, end] = offsets as [number, number];
     const expected = (shape as number[]).reduce((product, n) => product * n, width!);
     if (end - start !== expected)
-      fail(`tensor ${key} ${showShape(shape as number[])} of ${String(dtype)} takes ${expected} bytes, but its offsets span ${end - start}.`, { tensor: key });
+      fail(
+        `tensor ${key} ${showShape(shape as number[])} of ${String(dtype)} takes ${expected} bytes, but its offsets span ${end - start}.`,
+        { tensor: key },
+      );
     if (end > data.byteLength)
-      fail(`tensor ${key} ends at byte ${end}, but the file has ${data.byteLength} bytes of data. It was cut short.`, { tensor: key });
+      fail(`tensor ${key} ends at byte ${end}, but the file has ${data.byteLength} bytes of data. It was cut short.`, {
+        tensor: key,
+      });
     spans.push({ name: key, start, end });
-    tensors.set(key, { name: key, dtype: dtype as StoredDtype, shape: shape as number[], bytes: data.subarray(start, end) });
+    tensors.set(key, {
+      name: key,
+      dtype: dtype as StoredDtype,
+      shape: shape as number[],
+      bytes: data.subarray(start, end),
+    });
   }
   spans.sort((a, b) => a.start - b.start || a.end - b.end);
   let reached = 0;
   for (const span of spans) {
-    if (span.start !== reached) fail(`tensor ${span.name} begins at byte ${span.start}, but the one before it ends at ${reached}.`, { tensor: span.name });
+    if (span.start !== reached)
+      fail(`tensor ${span.name} begins at byte ${span.start}, but the one before it ends at ${reached}.`, {
+        tensor: span.name,
+      });
     reached = span.end;
   }
   if (reached !== data.byteLength) fail(`${data.byteLength - reached} bytes follow the last tensor.`);
   return { tensors, metadata };
 }
 
-const isSizes = (value: unknown): value is number[] => Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+const isSizes = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 
 /** The bytes of a file. Tensors lie in the order given; the header is padded so that data begin at a multiple of eight. */
-export function formatSafetensors(tensors: readonly StoredTensor[], metadata: Readonly<Record<string, string>>): Uint8Array {
+export function formatSafetensors(
+  tensors: readonly StoredTensor[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
   const header: Record<string, unknown> = { __metadata__: metadata };
   let offset = 0;
   for (const { name, dtype, shape, bytes } of tensors) {
@@ -112,7 +161,12 @@ export function storedToF32({ name, dtype, bytes }: StoredTensor): Float32Array 
   throw new CheckpointError(`Tensor ${name} must hold floats (F32, F16 or BF16); it is ${dtype}.`, { name, dtype });
 }
 
-export function f32ToStored(name: string, shape: readonly number[], values: Float32Array, dtype: "F32" | "F16"): StoredTensor {
+export function f32ToStored(
+  name: string,
+  shape: readonly number[],
+  values: Float32Array,
+  dtype: "F32" | "F16",
+): StoredTensor {
   const typed = dtype === "F32" ? values : f32ToF16(values);
   return { name, dtype, shape, bytes: new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength) };
 }

@@ -17,7 +17,10 @@ export type Section = (name: string) => Tensor;
 export function section(parameters: Parameters, prefix: string): Section {
   return (name) => {
     const found = parameters.get(prefix + name);
-    if (!found) throw new RediffError(`There is no parameter ${prefix + name}; the model has ${parameters.size} parameters.`, { name: prefix + name });
+    if (!found)
+      throw new RediffError(`There is no parameter ${prefix + name}; the model has ${parameters.size} parameters.`, {
+        name: prefix + name,
+      });
     return found;
   };
 }

@@ -38,12 +38,16 @@ export async function captionImages(
   const S = config.vision.imageSize;
   const B = pixels.length;
   if (config.text.vocabulary < tokenizer.vocabSize)
-    throw new ShapeError(`The tokenizer has ${tokenizer.vocabSize} tokens but the model only ${config.text.vocabulary}. They do not belong together.`);
+    throw new ShapeError(
+      `The tokenizer has ${tokenizer.vocabSize} tokens but the model only ${config.text.vocabulary}. They do not belong together.`,
+    );
   const all = new Float32Array(B * 3 * S * S);
   pixels.forEach((picture, i) => all.set(picture, i * 3 * S * S));
   const { ids, imageStart } = buildPrompt(tokenizer, describeQuestion, 1);
   const { idOf } = tokenizer;
-  const banned = [specialTokens.start, specialTokens.headerStart, specialTokens.headerEnd, specialTokens.image].map(idOf);
+  const banned = [specialTokens.start, specialTokens.headerStart, specialTokens.headerEnd, specialTokens.image].map(
+    idOf,
+  );
   const steps: { canvas: Uint32Array; changes: Uint32Array }[] = [];
   const watch = (step: DecodeStep) => {
     if (history) steps.push(step);
@@ -52,7 +56,13 @@ export async function captionImages(
   const result = await noGrad(device, () =>
     scope(device, async () => {
       const image = encodeImage(model, tensor(device, all, [B, 3, S, S], "f32", "pixels"));
-      const request = { image, before: ids.slice(0, imageStart), after: ids.slice(imageStart + 1), maskId: idOf(specialTokens.mask), banned };
+      const request = {
+        image,
+        before: ids.slice(0, imageStart),
+        after: ids.slice(imageStart + 1),
+        maskId: idOf(specialTokens.mask),
+        banned,
+      };
       return decoder(model, request, { ...options, ...(history || onStep ? { onStep: watch } : {}) });
     }),
   );

@@ -15,7 +15,12 @@ import { empty, keep, type TapeNode, Tensor, tensor as fromValues } from "./tens
 let nextId = 1;
 
 /** Puts one operation on the tape when gradients are enabled and an input requires one. */
-export function record(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[], backward: TapeNode["backward"]): void {
+export function record(
+  name: string,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  backward: TapeNode["backward"],
+): void {
   if (!inputs[0]!.device.gradEnabled || !inputs.some((input) => input.requiresGrad)) return;
   const node: TapeNode = { id: nextId++, name, inputs, outputs, backward };
   for (const output of outputs) {
@@ -45,16 +50,24 @@ export function noGrad<R>(device: Device, body: () => R): R {
  */
 export function backward(loss: Tensor, gradient?: Tensor): void {
   if (!loss.requiresGrad)
-    throw new ShapeError(`backward: ${loss.label} does not depend on a tensor that requires a gradient, or was computed under noGrad.`);
+    throw new ShapeError(
+      `backward: ${loss.label} does not depend on a tensor that requires a gradient, or was computed under noGrad.`,
+    );
   if (!gradient && loss.size !== 1)
-    throw new ShapeError(`backward: without \`gradient\` the loss must be one number; ${loss.label} is ${showShape(loss.shape)}.`, { shape: loss.shape });
+    throw new ShapeError(
+      `backward: without \`gradient\` the loss must be one number; ${loss.label} is ${showShape(loss.shape)}.`,
+      { shape: loss.shape },
+    );
   if (gradient && !sameShape(gradient.shape, loss.shape))
-    throw new ShapeError(`backward: gradient ${showShape(gradient.shape)} must have the loss's shape ${showShape(loss.shape)}.`);
+    throw new ShapeError(
+      `backward: gradient ${showShape(gradient.shape)} must have the loss's shape ${showShape(loss.shape)}.`,
+    );
 
   const gradients = new Map<Tensor, Tensor>();
   /** Adds `amount` to the gradient of `to`, and owns it from here on. */
   const add = (to: Tensor, amount: Tensor): void => {
-    if (to.dtype !== "f32") throw new DtypeError(`backward: only f32 tensors have gradients; ${to.label} is ${to.dtype}.`);
+    if (to.dtype !== "f32")
+      throw new DtypeError(`backward: only f32 tensors have gradients; ${to.label} is ${to.dtype}.`);
     const leaf = !to.node;
     let sum = leaf ? to.grad : gradients.get(to);
     if (sum) {

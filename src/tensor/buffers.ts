@@ -76,7 +76,8 @@ export class BufferPool {
 
   /** A buffer of at least `bytes`; its content is undefined. Throws LimitError when a binding cannot be that large. */
   acquire(bytes: number, label: string): Block {
-    if (this.#closed) throw new DeviceLostError(`${label}: the device is closed. Open a new one with openDevice().`, { label });
+    if (this.#closed)
+      throw new DeviceLostError(`${label}: the device is closed. Open a new one with openDevice().`, { label });
     const rounded = roundUp(Math.max(bytes, 16), 16);
     const limit = Math.min(this.#limit, this.#bindingLimit);
     if (rounded > limit)

@@ -27,7 +27,14 @@ interface Dispatch {
 type Command =
   | Dispatch
   | { readonly kind: "upload"; readonly block: Block; readonly bytes: Uint8Array<ArrayBuffer>; readonly offset: number }
-  | { readonly kind: "copy"; readonly from: GPUBuffer; readonly fromOffset: number; readonly to: GPUBuffer; readonly toOffset: number; readonly bytes: number }
+  | {
+      readonly kind: "copy";
+      readonly from: GPUBuffer;
+      readonly fromOffset: number;
+      readonly to: GPUBuffer;
+      readonly toOffset: number;
+      readonly bytes: number;
+    }
   | { readonly kind: "clear"; readonly block: Block };
 
 /** GPU time by label, as `profile` collects it. */
@@ -86,7 +93,13 @@ export class Recorder {
     const [x, y = 1, z = 1] = typeof workgroups === "number" ? [workgroups] : workgroups;
     const limit = this.#gpu.limits.maxComputeWorkgroupsPerDimension;
     if (Math.max(x, y, z) > limit)
-      throw new LimitError(`${label}: at most ${limit} workgroups in a dimension; this call needs ${x}×${y}×${z}.`, { label, x, y, z, limit });
+      throw new LimitError(`${label}: at most ${limit} workgroups in a dimension; this call needs ${x}×${y}×${z}.`, {
+        label,
+        x,
+        y,
+        z,
+        limit,
+      });
     this.#list.push({
       kind: "dispatch",
       kernel,
@@ -124,12 +137,16 @@ export class Recorder {
   flush(): Promise<void> {
     const list = this.#list;
     this.#list = [];
-    this.#tail = this.#tail.then(async () => {
-      const waiting = new Set<Promise<void>>();
-      for (const command of list) if (command.kind === "dispatch" && !command.kernel.pipeline) waiting.add(command.kernel.ready);
-      if (waiting.size) await Promise.all(waiting);
-      await this.#submit(list);
-    });
+    // What failed before has been reported to whoever awaited it.
+    this.#tail = this.#tail
+      .catch(() => undefined)
+      .then(async () => {
+        const waiting = new Set<Promise<void>>();
+        for (const command of list)
+          if (command.kind === "dispatch" && !command.kernel.pipeline) waiting.add(command.kernel.ready);
+        if (waiting.size) await Promise.all(waiting);
+        await this.#submit(list);
+      });
     return this.#tail;
   }
 
@@ -205,8 +222,14 @@ export class Recorder {
         binding,
         resource: { buffer: blocks[i]!.buffer, size: blocks[i]!.bytes + this.#canary },
       }));
-      const uniform = kernel.source.params.length ? [{ binding: 0, resource: { buffer: this.#params, size: this.#slotBytes } }] : [];
-      group = this.#gpu.createBindGroup({ label: kernel.source.name, layout: kernel.layout, entries: [...uniform, ...storage] });
+      const uniform = kernel.source.params.length
+        ? [{ binding: 0, resource: { buffer: this.#params, size: this.#slotBytes } }]
+        : [];
+      group = this.#gpu.createBindGroup({
+        label: kernel.source.name,
+        layout: kernel.layout,
+        entries: [...uniform, ...storage],
+      });
       this.#bindGroups.set(key, group);
       this.counters.bindGroups++;
     }
@@ -219,7 +242,8 @@ const scratch = new DataView(new ArrayBuffer(256));
 function packParams({ source }: Kernel, values: Readonly<Record<string, number>>): Uint32Array {
   source.params.forEach(({ name, type }, i) => {
     const value = values[name];
-    if (value === undefined) throw new ShapeError(`${source.name}.wgsl: no value given for parameter \`${name}\`.`, { name });
+    if (value === undefined)
+      throw new ShapeError(`${source.name}.wgsl: no value given for parameter \`${name}\`.`, { name });
     if (type === "f32") scratch.setFloat32(4 * i, value, true);
     else if (type === "i32") scratch.setInt32(4 * i, value, true);
     else scratch.setUint32(4 * i, value, true);

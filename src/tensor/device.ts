@@ -5,7 +5,14 @@
  */
 import { type Block, BufferPool, CANARY_BYTES, CANARY_WORD, type MemoryReport } from "./buffers.ts";
 import { Recorder } from "./commands.ts";
-import { AdapterError, CanaryError, DeviceLostError, GpuValidationError, OutOfMemoryError, type RediffError } from "./errors.ts";
+import {
+  AdapterError,
+  CanaryError,
+  DeviceLostError,
+  GpuValidationError,
+  OutOfMemoryError,
+  type RediffError,
+} from "./errors.ts";
 import { KernelCache } from "./kernel.ts";
 
 /** Checks that cost time, off by default. */
@@ -63,13 +70,14 @@ export class Device {
     this.info = info;
     this.debug = debug;
     const { subgroupMinSize, subgroupMaxSize } = info;
-    this.subgroupSize = gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
+    this.subgroupSize =
+      gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
     this.pool = new BufferPool(gpu, debug.canary === true);
     this.kernels = new KernelCache(gpu, readKernel, (error) => this.report(error));
     this.recorder = new Recorder(gpu, debug.canary ? CANARY_BYTES : 0);
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
-      const { error } = event as GPUUncapturedErrorEvent;
+      const { error } = event;
       this.report(
         error instanceof GPUOutOfMemoryError
           ? new OutOfMemoryError(`The device is out of memory. ${error.message}`, { ...this.memory() })
@@ -77,13 +85,20 @@ export class Device {
       );
     });
     void gpu.lost.then(({ reason, message }) => {
-      if (!this.#closed) this.report(new DeviceLostError(`The device was lost (${reason}). ${message} Open a new one with openDevice().`, { reason }));
+      if (!this.#closed)
+        this.report(
+          new DeviceLostError(`The device was lost (${reason}). ${message} Open a new one with openDevice().`, {
+            reason,
+          }),
+        );
       this.#closed = true;
     });
   }
 
   get isSoftware(): boolean {
-    return /llvmpipe|lavapipe|swiftshader|warp|software/i.test(`${this.info.description} ${this.info.architecture} ${this.info.device}`);
+    return /llvmpipe|lavapipe|swiftshader|warp|software/i.test(
+      `${this.info.description} ${this.info.architecture} ${this.info.device}`,
+    );
   }
 
   get closed(): boolean {
@@ -139,7 +154,11 @@ export class Device {
       throw new DeviceLostError("The device is closed. Open a new one with openDevice().");
     }
     const size = Math.ceil(bytes / 4) * 4;
-    const staging = this.gpu.createBuffer({ label: "read", size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+    const staging = this.gpu.createBuffer({
+      label: "read",
+      size,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
     this.recorder.copy(buffer, staging, size, offset);
     try {
       await this.recorder.flush();
@@ -163,10 +182,13 @@ export class Device {
       const words = new Uint32Array(await this.readBuffer(block.buffer, block.bytes, CANARY_BYTES));
       const at = words.findIndex((word) => word !== CANARY_WORD);
       if (at >= 0)
-        throw new CanaryError(`${block.label}: a kernel wrote ${4 * at} bytes behind the end of its buffer of ${block.bytes} bytes.`, {
-          label: block.label,
-          bytes: block.bytes,
-        });
+        throw new CanaryError(
+          `${block.label}: a kernel wrote ${4 * at} bytes behind the end of its buffer of ${block.bytes} bytes.`,
+          {
+            label: block.label,
+            bytes: block.bytes,
+          },
+        );
     }
   }
 
@@ -200,8 +222,12 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   if (!gpu) throw new AdapterError("This browser has no WebGPU. Use a recent Chrome, Edge, Safari or Firefox.");
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter)
-    throw new AdapterError("WebGPU finds no adapter on this machine. `npm run doctor` says what it saw and which command would help.");
-  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature) && !without.includes(feature));
+    throw new AdapterError(
+      "WebGPU finds no adapter on this machine. `npm run doctor` says what it saw and which command would help.",
+    );
+  const requiredFeatures = WANTED_FEATURES.filter(
+    (feature) => adapter.features.has(feature) && !without.includes(feature),
+  );
   const requiredLimits: Record<string, number> = {};
   for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });

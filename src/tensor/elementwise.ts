@@ -33,7 +33,23 @@ export interface BinaryRow {
 }
 
 type UnaryName =
-  | "neg" | "exp" | "log" | "sqrt" | "rsqrt" | "sin" | "cos" | "tanh" | "sigmoid" | "silu" | "gelu" | "geluErf" | "relu" | "square" | "abs" | "addNumber" | "mulNumber";
+  | "neg"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "rsqrt"
+  | "sin"
+  | "cos"
+  | "tanh"
+  | "sigmoid"
+  | "silu"
+  | "gelu"
+  | "geluErf"
+  | "relu"
+  | "square"
+  | "abs"
+  | "addNumber"
+  | "mulNumber";
 type BinaryName = "add" | "sub" | "mul" | "div" | "maximum" | "minimum" | "siluMul";
 
 const logistic = (x: number): number => 1 / (1 + Math.exp(-x));
@@ -80,13 +96,20 @@ export const binaryRows: { readonly [N in BinaryName]: BinaryRow } = {
   // Equal operands share the gradient, as in PyTorch.
   maximum: { y: "max(a, b)", da: "d * (0.5 + 0.5 * sign(a - b))", db: "d * (0.5 - 0.5 * sign(a - b))", f: Math.max },
   minimum: { y: "min(a, b)", da: "d * (0.5 - 0.5 * sign(a - b))", db: "d * (0.5 + 0.5 * sign(a - b))", f: Math.min },
-  siluMul: { y: "a * sigmoid(a) * b", da: "d * b * siluSlope(a)", db: "d * a * sigmoid(a)", f: (a, b) => a * logistic(a) * b },
+  siluMul: {
+    y: "a * sigmoid(a) * b",
+    da: "d * b * siluSlope(a)",
+    db: "d * a * sigmoid(a)",
+    f: (a, b) => a * logistic(a) * b,
+  },
 };
 
 type UnaryOp = (x: Tensor) => Tensor;
 type BinaryOp = (a: Tensor, b: Tensor) => Tensor;
 
-function defineUnary(name: UnaryName): Op<{ x: ReturnType<typeof f32<["N*"]>> }, { y: ReturnType<typeof f32<["N*"]>> }, { s: number }> {
+function defineUnary(
+  name: UnaryName,
+): Op<{ x: ReturnType<typeof f32<["N*"]>> }, { y: ReturnType<typeof f32<["N*"]>> }, { s: number }> {
   const { y: forward, dx: slope } = unaryRows[name];
   return defineOp(name, {
     inputs: { x: f32("N*") },
@@ -95,7 +118,13 @@ function defineUnary(name: UnaryName): Op<{ x: ReturnType<typeof f32<["N*"]>> },
     forward: ({ x, y, N, s }) => {
       const count = Math.ceil(N / 4);
       const { workgroups, overrides, steps } = spread(x.device, count);
-      run("elementwiseUnary", { x, y }, { count, steps, s }, { workgroups, overrides, functions: { f: forward } }, name);
+      run(
+        "elementwiseUnary",
+        { x, y },
+        { count, steps, s },
+        { workgroups, overrides, functions: { f: forward } },
+        name,
+      );
     },
     backward: ({ x, y, dy, dx, N, s }) => {
       const count = Math.ceil(N / 4);
@@ -120,7 +149,12 @@ function binary(name: BinaryName): BinaryOp {
   const row = binaryRows[name];
   return (a, b) => {
     for (const [operand, { dtype }] of Object.entries({ a, b }))
-      if (dtype !== "f32") throw new DtypeError(`${name}: ${operand} must be f32; it is ${dtype}. Use cast().`, { op: name, operand, dtype });
+      if (dtype !== "f32")
+        throw new DtypeError(`${name}: ${operand} must be f32; it is ${dtype}. Use cast().`, {
+          op: name,
+          operand,
+          dtype,
+        });
     const shape = broadcastShapes(name, a.shape, b.shape);
     const from = { a: contiguous(a, `${name}.a`), b: contiguous(b, `${name}.b`) };
     const y = empty(a.device, shape, "f32", `${name}.y`);
@@ -131,7 +165,8 @@ function binary(name: BinaryName): BinaryOp {
       // A gradient that is dy itself needs no kernel, and one that nothing asks for is not written.
       const needs = { a: a.requiresGrad && row.da !== "d", b: b.requiresGrad && row.db !== "d" };
       // The place of the latter must still be bound; as u32 it is left out of the checks for NaN.
-      const full = (needed: boolean, label: string) => empty(a.device, needed ? shape : [1], needed ? "f32" : "u32", `${name}.${label}`);
+      const full = (needed: boolean, label: string) =>
+        empty(a.device, needed ? shape : [1], needed ? "f32" : "u32", `${name}.${label}`);
       const da = full(needs.a, "da");
       const db = full(needs.b, "db");
       if (needs.a || needs.b) {
@@ -143,7 +178,10 @@ function binary(name: BinaryName): BinaryOp {
         };
         run("elementwiseBinaryBackward", { ...from, dy, da, db }, params, launch, `${name}Backward`);
       }
-      const gradients = [a.requiresGrad ? sumTo(needs.a ? da : dy, a.shape) : undefined, b.requiresGrad ? sumTo(needs.b ? db : dy, b.shape) : undefined];
+      const gradients = [
+        a.requiresGrad ? sumTo(needs.a ? da : dy, a.shape) : undefined,
+        b.requiresGrad ? sumTo(needs.b ? db : dy, b.shape) : undefined,
+      ];
       da.dispose();
       db.dispose();
       return gradients;
@@ -158,13 +196,29 @@ function plan(
   shape: Shape,
   a: Tensor,
   b: Tensor,
-): { params: Record<string, number>; types: Record<string, string>; overrides: Record<string, number>; workgroups: [number, number] } {
-  const axes = mergeAxes(shape, broadcastStrides(a.shape, a.strides, shape), broadcastStrides(b.shape, b.strides, shape));
+): {
+  params: Record<string, number>;
+  types: Record<string, string>;
+  overrides: Record<string, number>;
+  workgroups: [number, number];
+} {
+  const axes = mergeAxes(
+    shape,
+    broadcastStrides(a.shape, a.strides, shape),
+    broadcastStrides(b.shape, b.strides, shape),
+  );
   const last = axes.pop() ?? { n: 1, a: 1, b: 1 };
-  if (axes.length > 5) throw new ShapeError(`${name}: broadcasting takes at most six axes that do not merge; the result is ${showShape(shape)}.`, { shape });
+  if (axes.length > 5)
+    throw new ShapeError(
+      `${name}: broadcasting takes at most six axes that do not merge; the result is ${showShape(shape)}.`,
+      { shape },
+    );
   // The last vector of one unbroken row may reach into the padding of its buffers, which is theirs.
   const flat = axes.length === 0;
-  const vector = last.a === 1 && last.b === 1 && (flat || (last.n % 4 === 0 && axes.every((axis) => axis.a % 4 === 0 && axis.b % 4 === 0)));
+  const vector =
+    last.a === 1 &&
+    last.b === 1 &&
+    (flat || (last.n % 4 === 0 && axes.every((axis) => axis.a % 4 === 0 && axis.b % 4 === 0)));
   const width = vector ? 4 : 1;
   const C = Math.ceil(last.n / width);
   const N = axes.reduce((product, { n }) => product * n, 1);
@@ -193,7 +247,8 @@ function mergeAxes(shape: Shape, a: Shape, b: Shape): { n: number; a: number; b:
     if (n === 1) return;
     const before = axes.at(-1);
     const axis = { n, a: a[i]!, b: b[i]! };
-    if (before && before.a === n * axis.a && before.b === n * axis.b) axes[axes.length - 1] = { ...axis, n: n * before.n };
+    if (before && before.a === n * axis.a && before.b === n * axis.b)
+      axes[axes.length - 1] = { ...axis, n: n * before.n };
     else axes.push(axis);
   });
   return axes;
@@ -224,9 +279,11 @@ const addNumber = withNumber("addNumber");
 const mulNumber = withNumber("mulNumber");
 
 /** a and b broadcast to one shape; b may be a number. PyTorch: torch.add. */
-export const add = (a: Tensor, b: Tensor | number): Tensor => (typeof b === "number" ? addNumber(a, b) : addTensors(a, b));
+export const add = (a: Tensor, b: Tensor | number): Tensor =>
+  typeof b === "number" ? addNumber(a, b) : addTensors(a, b);
 /** As `add`. PyTorch: torch.mul. */
-export const mul = (a: Tensor, b: Tensor | number): Tensor => (typeof b === "number" ? mulNumber(a, b) : mulTensors(a, b));
+export const mul = (a: Tensor, b: Tensor | number): Tensor =>
+  typeof b === "number" ? mulNumber(a, b) : mulTensors(a, b);
 /** a and b broadcast to one shape. PyTorch: torch.sub, div, maximum, minimum. */
 export const sub: BinaryOp = binary("sub");
 export const div: BinaryOp = binary("div");

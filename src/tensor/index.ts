@@ -19,7 +19,30 @@ export { softmax } from "./ops/softmax.ts";
 export { pad, slice } from "./ops/slice.ts";
 export { detach, expand, permute, reshape, sumTo, transpose } from "./ops/views.ts";
 export { randomStream } from "./philox.ts";
-export { abs, add, cos, div, exp, gelu, geluErf, log, maximum, minimum, mul, neg, relu, rsqrt, sigmoid, silu, siluMul, sin, sqrt, square, sub, tanh } from "./elementwise.ts";
+export {
+  abs,
+  add,
+  cos,
+  div,
+  exp,
+  gelu,
+  geluErf,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  relu,
+  rsqrt,
+  sigmoid,
+  silu,
+  siluMul,
+  sin,
+  sqrt,
+  square,
+  sub,
+  tanh,
+} from "./elementwise.ts";
 export { rope } from "./ops/rope.ts";
 export { adamW, type AdamWOptions, type AdamWTensors } from "./ops/adamW.ts";
 export { clipScale, gradNorm } from "./ops/gradNorm.ts";

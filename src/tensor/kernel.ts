@@ -4,7 +4,8 @@
  *
  * The file is the only declaration of its bindings. The host matches buffers and parameters to it by name.
  */
-import { GpuValidationError, RediffError, ShaderError } from "./errors.ts";
+import type { RediffError } from "./errors.ts";
+import { GpuValidationError, ShaderError } from "./errors.ts";
 
 /** One storage binding, as the file declares it. */
 export interface StorageBinding {
@@ -46,7 +47,8 @@ export interface Variant {
   readonly functions?: Readonly<Record<string, string>>;
 }
 
-const bindingPattern = /@group\(0\)\s*@binding\((\d+)\)\s*var<(uniform|storage)(?:,\s*(read|read_write))?>\s*(\w+)\s*:/g;
+const bindingPattern =
+  /@group\(0\)\s*@binding\((\d+)\)\s*var<(uniform|storage)(?:,\s*(read|read_write))?>\s*(\w+)\s*:/g;
 const overridePattern = /^override\s+(\w+)\s*:/gm;
 
 /** Reads bindings, parameters and override names from WGSL text. Throws ShaderError when the file breaks the house rules. */
@@ -55,8 +57,12 @@ export function reflect(name: string, text: string): KernelSource {
   for (const [, index, space, access, binding] of text.matchAll(bindingPattern)) {
     if (space === "uniform") {
       if (binding !== "params" || index !== "0")
-        throw new ShaderError(`${name}.wgsl: the only uniform is \`params\` at binding 0, not \`${binding}\` at ${index}.`, { name });
-    } else bindings.push({ name: binding!, binding: Number(index), access: (access ?? "read") as StorageBinding["access"] });
+        throw new ShaderError(
+          `${name}.wgsl: the only uniform is \`params\` at binding 0, not \`${binding}\` at ${index}.`,
+          { name },
+        );
+    } else
+      bindings.push({ name: binding!, binding: Number(index), access: (access ?? "read") as StorageBinding["access"] });
   }
   const struct = /struct Params\s*\{([^}]*)\}/.exec(text)?.[1] ?? "";
   const params: Param[] = [];
@@ -74,12 +80,14 @@ export function specialise(source: KernelSource, variant: Variant): string {
   for (const [alias, type] of Object.entries(variant.types ?? {})) {
     if (type === "f32") continue;
     const replaced = text.replace(new RegExp(`^alias ${alias} = \\w+;`, "m"), `alias ${alias} = ${type};`);
-    if (replaced === text) throw new ShaderError(`${source.name}.wgsl has no \`alias ${alias} = f32;\` to store as ${type}.`, { alias });
+    if (replaced === text)
+      throw new ShaderError(`${source.name}.wgsl has no \`alias ${alias} = f32;\` to store as ${type}.`, { alias });
     text = type.includes("f16") && !/^enable f16;/m.test(replaced) ? `enable f16;\n${replaced}` : replaced;
   }
   for (const [name, expression] of Object.entries(variant.functions ?? {})) {
     const pattern = new RegExp(`^(fn ${name}\\([^)]*\\) -> [\\w<>]+ \\{ return ).*?(; \\})`, "m");
-    if (!pattern.test(text)) throw new ShaderError(`${source.name}.wgsl has no one-line \`fn ${name}\` to fill.`, { name });
+    if (!pattern.test(text))
+      throw new ShaderError(`${source.name}.wgsl has no one-line \`fn ${name}\` to fill.`, { name });
     text = text.replace(pattern, (_, head: string, tail: string) => head + expression + tail);
     if (/\bsubgroup/.test(expression) && !/^enable subgroups;/m.test(text)) text = `enable subgroups;\n${text}`;
   }
@@ -127,7 +135,10 @@ export class KernelCache {
       const source = this.source(name);
       const unknown = Object.keys(variant.overrides ?? {}).find((override) => !source.overrides.includes(override));
       if (unknown)
-        throw new ShaderError(`${name}.wgsl has no override ${unknown}; it has ${source.overrides.join(", ") || "none"}.`, { name, unknown });
+        throw new ShaderError(
+          `${name}.wgsl has no override ${unknown}; it has ${source.overrides.join(", ") || "none"}.`,
+          { name, unknown },
+        );
       kernel = this.#compile(this.#kernels.size, source, variant, key);
       this.#kernels.set(key, kernel);
     }
@@ -136,13 +147,11 @@ export class KernelCache {
 
   #compile(id: number, source: KernelSource, variant: Variant, label: string): Kernel {
     const gpu = this.#gpu;
-    const storage = source.bindings.map(
-      ({ binding, access }): GPUBindGroupLayoutEntry => ({
-        binding,
-        visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: access === "read" ? "read-only-storage" : "storage" },
-      }),
-    );
+    const storage = source.bindings.map(({ binding, access }): GPUBindGroupLayoutEntry => ({
+      binding,
+      visibility: GPUShaderStage.COMPUTE,
+      buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+    }));
     const uniform: GPUBindGroupLayoutEntry[] = source.params.length
       ? [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }]
       : [];
@@ -186,7 +195,12 @@ async function describeShaderError(
   const { messages } = await module.getCompilationInfo();
   const errors = messages.filter((message) => message.type === "error");
   if (!errors.length)
-    return new GpuValidationError(`${name}.wgsl: the pipeline ${label} was refused. ${String(reason)}`, { name, label });
-  const text = errors.map(({ lineNum, linePos, message }) => `  ${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ""}`);
+    return new GpuValidationError(`${name}.wgsl: the pipeline ${label} was refused. ${String(reason)}`, {
+      name,
+      label,
+    });
+  const text = errors.map(
+    ({ lineNum, linePos, message }) => `  ${lineNum}:${linePos} ${message}\n    ${lines[lineNum - 1] ?? ""}`,
+  );
   return new ShaderError(`${name}.wgsl does not compile (${label}):\n${text.join("\n")}`, { name, label });
 }

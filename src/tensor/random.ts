@@ -14,7 +14,8 @@ const forms = { bits: 0, uniform: 1, normal: 2 } as const;
 
 function draw(form: keyof typeof forms, device: Device, shape: Shape, seed: number, counter: number): Tensor {
   for (const [name, value] of Object.entries({ seed, counter }))
-    if (!Number.isSafeInteger(value) || value < 0) throw new ShapeError(`random: ${name} is an integer in [0, 2^53); it is ${value}.`, { name, value });
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new ShapeError(`random: ${name} is an integer in [0, 2^53); it is ${value}.`, { name, value });
   const y = empty(device, shape, form === "bits" ? "u32" : "f32", `random ${form}`);
   const count = Math.ceil(y.size / 4);
   const { workgroups, overrides, steps } = spread(device, count);
@@ -27,8 +28,11 @@ function draw(form: keyof typeof forms, device: Device, shape: Shape, seed: numb
 }
 
 /** The random words themselves, u32. */
-export const randomBits = (device: Device, shape: Shape, seed: number, counter: number): Tensor => draw("bits", device, shape, seed, counter);
+export const randomBits = (device: Device, shape: Shape, seed: number, counter: number): Tensor =>
+  draw("bits", device, shape, seed, counter);
 /** f32 in [0, 1), a multiple of 2^-24. PyTorch: torch.rand. */
-export const uniform = (device: Device, shape: Shape, seed: number, counter: number): Tensor => draw("uniform", device, shape, seed, counter);
+export const uniform = (device: Device, shape: Shape, seed: number, counter: number): Tensor =>
+  draw("uniform", device, shape, seed, counter);
 /** f32 from the standard normal distribution; the largest magnitude is 5.8. PyTorch: torch.randn. */
-export const normal = (device: Device, shape: Shape, seed: number, counter: number): Tensor => draw("normal", device, shape, seed, counter);
+export const normal = (device: Device, shape: Shape, seed: number, counter: number): Tensor =>
+  draw("normal", device, shape, seed, counter);

@@ -4,7 +4,8 @@ import type { Device } from "./device.ts";
 import { NonFiniteError, ShapeError } from "./errors.ts";
 import type { Variant } from "./kernel.ts";
 import { mergedAxes, showShape } from "./shape.ts";
-import { empty, Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.ts";
+import { empty } from "./tensor.ts";
 
 export interface Launch extends Variant {
   readonly workgroups: Workgroups;

@@ -39,7 +39,13 @@ export class Tensor {
   readonly #storage: Storage;
   #disposed = false;
 
-  constructor(device: Device, shape: Shape, dtype: Dtype, label: string, view?: { of: Tensor; strides: Shape; offset: number }) {
+  constructor(
+    device: Device,
+    shape: Shape,
+    dtype: Dtype,
+    label: string,
+    view?: { of: Tensor; strides: Shape; offset: number },
+  ) {
     checkShape(label, shape);
     this.device = device;
     this.shape = shape;
@@ -47,7 +53,9 @@ export class Tensor {
     this.label = label;
     this.strides = view?.strides ?? contiguousStrides(shape);
     this.offset = view?.offset ?? 0;
-    this.#storage = view ? view.of.#storage : { block: device.allocate(sizeOf(shape) * bytesPerElement[dtype], label), owners: 0 };
+    this.#storage = view
+      ? view.of.#storage
+      : { block: device.allocate(sizeOf(shape) * bytesPerElement[dtype], label), owners: 0 };
     this.#storage.owners++;
     device.scopes.at(-1)?.add(this);
   }
@@ -107,16 +115,22 @@ export class Tensor {
   /** The value of a one-element tensor. */
   async item(): Promise<number> {
     if (this.size !== 1)
-      throw new ShapeError(`item: the tensor must have one element; ${this.label} is ${showShape(this.shape)}. Use read().`, { shape: this.shape });
+      throw new ShapeError(
+        `item: the tensor must have one element; ${this.label} is ${showShape(this.shape)}. Use read().`,
+        { shape: this.shape },
+      );
     return (await this.read())[0]!;
   }
 
   /** Replaces the values of a contiguous tensor, in order with the work recorded before and after. */
   write(values: ArrayLike<number>): void {
     if (!this.contiguous || values.length !== this.size)
-      throw new ShapeError(`write: ${this.label} ${showShape(this.shape)} takes ${this.size} values in order; ${values.length} were given.`, {
-        shape: this.shape,
-      });
+      throw new ShapeError(
+        `write: ${this.label} ${showShape(this.shape)} takes ${this.size} values in order; ${values.length} were given.`,
+        {
+          shape: this.shape,
+        },
+      );
     this.device.recorder.upload(this.block, padded(toBytes(this.dtype, values)));
   }
 
@@ -143,10 +157,19 @@ export function empty(device: Device, shape: Shape, dtype: Dtype = "f32", label 
 }
 
 /** A new tensor with these values in row-major order. PyTorch: torch.tensor. */
-export function tensor(device: Device, values: ArrayLike<number>, shape: Shape, dtype: Dtype = "f32", label = "tensor"): Tensor {
+export function tensor(
+  device: Device,
+  values: ArrayLike<number>,
+  shape: Shape,
+  dtype: Dtype = "f32",
+  label = "tensor",
+): Tensor {
   checkShape(label, shape);
   if (values.length !== sizeOf(shape))
-    throw new ShapeError(`${label}: shape ${showShape(shape)} takes ${sizeOf(shape)} values; ${values.length} were given.`, { shape });
+    throw new ShapeError(
+      `${label}: shape ${showShape(shape)} takes ${sizeOf(shape)} values; ${values.length} were given.`,
+      { shape },
+    );
   const result = empty(device, shape, dtype, label);
   result.write(values);
   return result;
@@ -201,5 +224,6 @@ export function scope<R>(device: Device, body: () => R): R {
 function* tensorsIn(value: unknown): Generator<Tensor> {
   if (value instanceof Tensor) yield value;
   else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item);
-  else if (value && Object.getPrototypeOf(value) === Object.prototype) for (const item of Object.values(value)) yield* tensorsIn(item);
+  else if (value && Object.getPrototypeOf(value) === Object.prototype)
+    for (const item of Object.values(value)) yield* tensorsIn(item);
 }

@@ -7,7 +7,19 @@ import { loadState, saveState, type TrainingState } from "../model/checkpoint.ts
 import { preset } from "../model/config.ts";
 import { createRediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
-import { adamW, backward, clipScale, type Device, gradNorm, keep, noGrad, RediffError, scope, zeroGrad, zeros } from "../tensor/index.ts";
+import {
+  adamW,
+  backward,
+  clipScale,
+  type Device,
+  gradNorm,
+  keep,
+  noGrad,
+  RediffError,
+  scope,
+  zeroGrad,
+  zeros,
+} from "../tensor/index.ts";
 import { type Batch, type Difficulty, drawBatch } from "./batch.ts";
 import { maskLoss, promptIds } from "./maskLoss.ts";
 import { learningRate } from "./schedule.ts";
@@ -81,11 +93,18 @@ export function createTrainer(device: Device, options: TrainOptions, tokenizer: 
   const prompt = promptIds(tokenizer);
   let state: TrainingState = resume === undefined ? freshState(device, options) : loadState(device, resume);
   if (resume !== undefined && withoutSteps(state.options) !== withoutSteps(JSON.stringify(options)))
-    throw new RediffError(`${resume} was begun with other options. It has ${state.options}; this run asks for ${JSON.stringify(options)}.`, { resume });
+    throw new RediffError(
+      `${resume} was begun with other options. It has ${state.options}; this run asks for ${JSON.stringify(options)}.`,
+      { resume },
+    );
   state = { ...state, options: JSON.stringify(options) };
   const draw = (step: number): Batch => {
     const { imageSize } = state.model.config.vision;
-    return drawBatch(step, { ...phaseAt(step, options), seed: options.seed, batch: options.batch, imageSize, maxWeight: options.maxWeight }, tokenizer);
+    return drawBatch(
+      step,
+      { ...phaseAt(step, options), seed: options.seed, batch: options.batch, imageSize, maxWeight: options.maxWeight },
+      tokenizer,
+    );
   };
   let next: Batch | undefined;
   let lastWait = 0;
@@ -116,7 +135,10 @@ export function createTrainer(device: Device, options: TrainOptions, tokenizer: 
           for (const [name, parameter] of model.parameters) {
             const { m, v } = moments.get(name)!;
             const decay = parameter.rank > 1 ? options.weightDecay : 0;
-            adamW({ parameter, gradient: parameter.grad!, m, v, scale }, { step: step + 1, learningRate: rate, weightDecay: decay, beta1: options.beta1, beta2: options.beta2 });
+            adamW(
+              { parameter, gradient: parameter.grad!, m, v, scale },
+              { step: step + 1, learningRate: rate, weightDecay: decay, beta1: options.beta1, beta2: options.beta2 },
+            );
           }
           zeroGrad(parameters);
           return total;
@@ -134,7 +156,10 @@ export function createTrainer(device: Device, options: TrainOptions, tokenizer: 
         return numbers;
       });
       if (!Number.isFinite(report.loss) || !Number.isFinite(report.gradientNorm))
-        throw new RediffError(`The loss of step ${step} is ${report.loss}, its gradient norm ${report.gradientNorm}. The weights are those before the step.`, { ...report, step });
+        throw new RediffError(
+          `The loss of step ${step} is ${report.loss}, its gradient norm ${report.gradientNorm}. The weights are those before the step.`,
+          { ...report, step },
+        );
       state = { ...state, step: step + 1 };
       return { step, ...report, learningRate: rate };
     },
@@ -142,12 +167,16 @@ export function createTrainer(device: Device, options: TrainOptions, tokenizer: 
   };
 }
 
-const withoutSteps = (options: string): string => JSON.stringify({ ...(JSON.parse(options) as TrainOptions), steps: 0 });
+const withoutSteps = (options: string): string =>
+  JSON.stringify({ ...(JSON.parse(options) as TrainOptions), steps: 0 });
 
 function freshState(device: Device, options: TrainOptions): TrainingState {
   const model = createRediff(device, preset(options.preset), options.seed);
   const moments = new Map(
-    [...model.parameters].map(([name, { shape }]) => [name, { m: keep(zeros(device, shape)), v: keep(zeros(device, shape)) }]),
+    [...model.parameters].map(([name, { shape }]) => [
+      name,
+      { m: keep(zeros(device, shape)), v: keep(zeros(device, shape)) },
+    ]),
   );
   return { model, moments, step: 0, options: JSON.stringify(options) };
 }

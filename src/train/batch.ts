@@ -34,11 +34,20 @@ export function answerIds(caption: string, tokenizer: Tokenizer, canvas: number)
 }
 
 /** The example of (seed, index). A caption that does not fit the canvas is drawn again, flag and all. */
-export function drawExample(seed: number, index: number, { canvas, shares }: Difficulty, tokenizer: Tokenizer): Example {
+export function drawExample(
+  seed: number,
+  index: number,
+  { canvas, shares }: Difficulty,
+  tokenizer: Tokenizer,
+): Example {
   for (let attempt = 0; attempt < 64; attempt++) {
     const random = randomStream(seed, index, attempt);
-    const difficulty = random.weighted([[0, shares[0]], [1, shares[1]], [2, shares[2]]] as const);
-    const spec = generateFlag(seed, index + attempt * 2 ** 26, { difficulty: difficulty as 0 | 1 | 2 });
+    const difficulty = random.weighted([
+      [0, shares[0]],
+      [1, shares[1]],
+      [2, shares[2]],
+    ] as const);
+    const spec = generateFlag(seed, index + attempt * 2 ** 26, { difficulty: difficulty });
     const caption = writeCaption(spec, captionSeed(seed, index, attempt));
     const answer = answerIds(caption, tokenizer, canvas);
     if (answer) return { spec, caption, answer };
@@ -84,7 +93,10 @@ export function drawBatch(step: number, options: BatchOptions, tokenizer: Tokeni
     const bound = Math.min(1, maxWeight * p);
     answer.set(example.answer, i * T);
     canvas.set(masked.canvas, i * T);
-    weights.set(masked.weights.map((weight) => (weight * bound) / B), i * T);
+    weights.set(
+      masked.weights.map((weight) => (weight * bound) / B),
+      i * T,
+    );
   }
   return { pixels, answer, canvas, weights, B, T };
 }

@@ -11,11 +11,16 @@ export function promptIds(tokenizer: Tokenizer): { before: number[]; after: numb
 }
 
 /** Uploads a batch and records its forward pass. The result is one number on the tape, eq. 2. */
-export function maskLoss(model: Rediff, batch: Batch, prompt: { before: readonly number[]; after: readonly number[] }): Tensor {
+export function maskLoss(
+  model: Rediff,
+  batch: Batch,
+  prompt: { before: readonly number[]; after: readonly number[] },
+): Tensor {
   const { device, config } = model;
   const { B, T } = batch;
   const S = config.vision.imageSize;
-  const ids = (values: ArrayLike<number>, length: number, label: string) => tensor(device, values, [B, length], "u32", label);
+  const ids = (values: ArrayLike<number>, length: number, label: string) =>
+    tensor(device, values, [B, length], "u32", label);
   const repeat = (row: readonly number[]) => Array.from({ length: B }, () => row).flat();
   const pixels = tensor(device, batch.pixels, [B, 3, S, S], "f32", "pixels");
   const logits = canvasLogits(model, encodeImage(model, pixels), {
@@ -23,6 +28,10 @@ export function maskLoss(model: Rediff, batch: Batch, prompt: { before: readonly
     after: ids(repeat(prompt.after), prompt.after.length, "prompt"),
     canvas: ids(batch.canvas, T, "canvas"),
   });
-  const losses = crossEntropy(logits, ids(batch.answer, T, "answer"), tensor(device, batch.weights, [B, T], "f32", "weights"));
+  const losses = crossEntropy(
+    logits,
+    ids(batch.answer, T, "answer"),
+    tensor(device, batch.weights, [B, T], "f32", "weights"),
+  );
   return sum(losses);
 }

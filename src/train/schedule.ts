@@ -4,7 +4,13 @@
  */
 export function learningRate(
   step: number,
-  { peak, warmup, steps, cooldown = 0.25, floor = 0.02 }: { peak: number; warmup: number; steps: number; cooldown?: number; floor?: number },
+  {
+    peak,
+    warmup,
+    steps,
+    cooldown = 0.25,
+    floor = 0.02,
+  }: { peak: number; warmup: number; steps: number; cooldown?: number; floor?: number },
 ): number {
   if (step < warmup) return (peak * (step + 1)) / warmup;
   const left = Math.max(0, steps - step) / Math.max(1, cooldown * steps);

@@ -13,14 +13,26 @@ test("forward and backward of nano in a page give Node's numbers", { skip }, asy
   const device = await openDevice();
   const here = await nanoPass(device);
   await device.close();
-  const { adapter, pass } = (await runInBrowser(fileURLToPath(new URL("page.ts", import.meta.url)), browser!)) as { adapter: string; pass: NanoPass };
+  const { adapter, pass } = (await runInBrowser(fileURLToPath(new URL("page.ts", import.meta.url)), browser!)) as {
+    adapter: string;
+    pass: NanoPass;
+  };
   assert.ok(adapter.length > 1);
   // Another adapter sums in another order: f32 rounding over some ten layers.
-  assert.ok(Math.abs(pass.loss - here.loss) <= 1e-4 * here.loss, `loss ${pass.loss} in the browser, ${here.loss} in Node`);
+  assert.ok(
+    Math.abs(pass.loss - here.loss) <= 1e-4 * here.loss,
+    `loss ${pass.loss} in the browser, ${here.loss} in Node`,
+  );
   assert.deepEqual(Object.keys(pass.gradients), Object.keys(here.gradients));
   for (const [name, { size, projection }] of Object.entries(here.gradients)) {
     const there = pass.gradients[name]!;
-    assert.ok(Math.abs(there.size - size) <= 1e-3 * size + 1e-7, `${name}: Σ|g| is ${there.size} in the browser, ${size} in Node`);
-    assert.ok(Math.abs(there.projection - projection) <= 1e-3 * size + 1e-7, `${name}: projection ${there.projection} and ${projection}`);
+    assert.ok(
+      Math.abs(there.size - size) <= 1e-3 * size + 1e-7,
+      `${name}: Σ|g| is ${there.size} in the browser, ${size} in Node`,
+    );
+    assert.ok(
+      Math.abs(there.projection - projection) <= 1e-3 * size + 1e-7,
+      `${name}: projection ${there.projection} and ${projection}`,
+    );
   }
 });

@@ -8,7 +8,10 @@ const options = { learningRate: 2e-2, beta1: 0.9, beta2: 0.98, weightDecay: 0.1 
 export default defineCase({
   name: "adamW",
   params: fc.record({ N: sizes(), C: sizes(), maxNorm: fc.constantFrom(1, 1e6) }),
-  always: [{ N: 1, C: 1, maxNorm: 1e6 }, { N: 257, C: 130, maxNorm: 1 }],
+  always: [
+    { N: 1, C: 1, maxNorm: 1e6 },
+    { N: 257, C: 130, maxNorm: 1 },
+  ],
   inputs: ({ N, C }) => ({ p: { shape: [N, C] }, g: { shape: [N, C] } }),
   reference: ({ p, g }, { maxNorm }) => {
     const n = elements(p!.shape);
@@ -24,7 +27,9 @@ export default defineCase({
         m[i] = beta1 * m[i]! + (1 - beta1) * scaled;
         v[i] = beta2 * v[i]! + (1 - beta2) * scaled * scaled;
         q[i]! *= 1 - learningRate * weightDecay;
-        q[i]! -= ((learningRate / (1 - beta1 ** (index + 1))) * m[i]!) / (Math.sqrt(v[i]! / (1 - beta2 ** (index + 1))) + 1e-8);
+        q[i]! -=
+          ((learningRate / (1 - beta1 ** (index + 1))) * m[i]!) /
+          (Math.sqrt(v[i]! / (1 - beta2 ** (index + 1))) + 1e-8);
       }
     });
     return { p: filled(p!.shape, (i) => q[i]!), m: filled(p!.shape, (i) => m[i]!), v: filled(p!.shape, (i) => v[i]!) };
@@ -57,5 +62,10 @@ export const mutants = [
   { kernel: "adamW", find: "* params.widen", replace: "", why: "no bias correction of the variance" },
   { kernel: "adamW", find: "params.rest2 * gradient", replace: "params.rest1 * gradient", why: "betas exchanged" },
   { kernel: "adamW", find: "v[i] = variance", replace: "v[i] = max(v[i], variance)", why: "AMSGrad" },
-  { kernel: "clipScale", find: "select(0.0, ", replace: "select(1.0, ", why: "a norm that is not finite is taken as small" },
+  {
+    kernel: "clipScale",
+    find: "select(0.0, ",
+    replace: "select(1.0, ",
+    why: "a norm that is not finite is taken as small",
+  },
 ];

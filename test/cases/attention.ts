@@ -1,14 +1,23 @@
 import fc from "fast-check";
-import { attention, attentionComposed } from "../../src/tensor/index.ts";
+import { attention } from "../../src/tensor/index.ts";
 import { defineCase, filled, type Mutant, type OpCase, sizes } from "../support/opCase.ts";
 
 type Params = { B: number; Tq: number; Tk: number; H: number; D: number };
 
-const define = (name: string, run: typeof attention, runs: Pick<OpCase<Params>, "params" | "always" | "edges" | "bench">): OpCase<Params> =>
+/** A case of attention, by whichever function computes it. */
+export const attentionCase = (
+  name: string,
+  run: typeof attention,
+  runs: Pick<OpCase<Params>, "params" | "always" | "edges" | "bench">,
+): OpCase<Params> =>
   defineCase<Params>({
     name,
     ...runs,
-    inputs: ({ B, Tq, Tk, H, D }) => ({ q: { shape: [B, Tq, H, D] }, k: { shape: [B, Tk, H, D] }, v: { shape: [B, Tk, H, D] } }),
+    inputs: ({ B, Tq, Tk, H, D }) => ({
+      q: { shape: [B, Tq, H, D] },
+      k: { shape: [B, Tk, H, D] },
+      v: { shape: [B, Tk, H, D] },
+    }),
     reference: ({ q, k, v }, { B, Tq, Tk, H, D }) => {
       const o = filled([B, Tq, H, D], () => 0);
       const at = (b: number, T: number, t: number, h: number) => ((b * T + t) * H + h) * D;
@@ -40,8 +49,14 @@ const define = (name: string, run: typeof attention, runs: Pick<OpCase<Params>, 
   });
 
 export default [
-  define("attention", attention, {
-    params: fc.record({ B: fc.integer({ min: 1, max: 2 }), Tq: sizes(70), Tk: sizes(70), H: fc.integer({ min: 1, max: 3 }), D: fc.constantFrom(4, 8, 16, 24, 32, 64, 72, 128) }),
+  attentionCase("attention", attention, {
+    params: fc.record({
+      B: fc.integer({ min: 1, max: 2 }),
+      Tq: sizes(70),
+      Tk: sizes(70),
+      H: fc.integer({ min: 1, max: 3 }),
+      D: fc.constantFrom(4, 8, 16, 24, 32, 64, 72, 128),
+    }),
     always: [
       { B: 2, Tq: 33, Tk: 33, H: 2, D: 32 },
       { B: 1, Tq: 1, Tk: 70, H: 1, D: 32 },
@@ -57,10 +72,28 @@ export default [
       { B: 1, Tq: 256, Tk: 256, H: 16, D: 64 },
     ],
   }),
-  define("attention composed", attentionComposed, {
-    params: fc.record({ B: fc.integer({ min: 1, max: 2 }), Tq: sizes(20), Tk: sizes(20), H: fc.integer({ min: 1, max: 3 }), D: fc.constantFrom(4, 8, 32) }),
-    bench: [{ B: 16, Tq: 134, Tk: 134, H: 4, D: 32 }],
-  }),
 ];
 
-export const mutants: readonly Mutant[] = [];
+export const mutants: readonly Mutant[] = [
+  {
+    kernel: "attentionLanes32",
+    find: "let shrink = exp2(m - top);",
+    replace: "let shrink = vec4f(1.0);",
+    why: "the sum is not rescaled when the maximum grows",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "attentionBackwardQueryLanes32",
+    find: "left > 7));",
+    replace: "left > 8));",
+    why: "the last key of a full tile is dropped",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "attentionBackwardKeyLanes32",
+    find: "dk[at[r] + c] = four_k[r] * params.scale;",
+    replace: "dk[at[r] + c] = four_k[r];",
+    why: "dk without the scale",
+    subgroupSize: 8,
+  },
+];

@@ -7,7 +7,10 @@ export default defineCase({
   name: "cast",
   feature: "shader-f16",
   params: fc.record({ N: sizes(), C: sizes() }),
-  always: [{ N: 1, C: 1 }, { N: 3, C: 129 }],
+  always: [
+    { N: 1, C: 1 },
+    { N: 3, C: 129 },
+  ],
   inputs: ({ N, C }) => ({ x: { shape: [N, C] } }),
   reference: ({ x }) => {
     const rounded = f16ToF32(f32ToF16(x!.data));
@@ -19,7 +22,12 @@ export default defineCase({
     return { half, again: cast(half, "f32") };
   },
   tolerance: 0,
-  edges: [{ params: { N: 1, C: 9 }, values: { x: [65504, -65504, 1 / 3, 2049, 2051, 0.00006103515625, 1.0009765625, 1.00048828125, 0] } }],
+  edges: [
+    {
+      params: { N: 1, C: 9 },
+      values: { x: [65504, -65504, 1 / 3, 2049, 2051, 0.00006103515625, 1.0009765625, 1.00048828125, 0] },
+    },
+  ],
   flops: () => 0,
   bytes: ({ N, C }) => 6 * N * C,
   bench: [{ N: 4096, C: 1024 }],

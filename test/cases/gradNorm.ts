@@ -6,12 +6,18 @@ import { defineCase, filled, sizes } from "../support/opCase.ts";
 export default defineCase({
   name: "gradNorm",
   params: fc.record({ N: sizes(), C: sizes(), M: sizes(), maxNorm: fc.constantFrom(0.5, 1, 1000) }),
-  always: [{ N: 1, C: 1, M: 1, maxNorm: 1 }, { N: 259, C: 257, M: 5, maxNorm: 1 }],
+  always: [
+    { N: 1, C: 1, M: 1, maxNorm: 1 },
+    { N: 259, C: 257, M: 5, maxNorm: 1 },
+  ],
   inputs: ({ N, C, M }) => ({ a: { shape: [N, C] }, b: { shape: [M] } }),
   reference: ({ a, b }, { maxNorm }) => {
     const squares = [...a!.data, ...b!.data].reduce((sum, value) => sum + (value + 7) ** 2, 0);
     const norm = Math.sqrt(squares);
-    return { norm: filled([], () => norm), scale: filled([], () => (Number.isFinite(Math.fround(squares)) ? Math.min(1, maxNorm / norm) : 0)) };
+    return {
+      norm: filled([], () => norm),
+      scale: filled([], () => (Number.isFinite(Math.fround(squares)) ? Math.min(1, maxNorm / norm) : 0)),
+    };
   },
   run: ({ a, b }, { maxNorm }) => {
     const norm = gradNorm([add(a!, 7), add(b!, 7)]);
@@ -25,9 +31,19 @@ export default defineCase({
 });
 
 export const mutants = [
-  { kernel: "squares", find: "select(vec4f(0.0), x[i], 4u * i + vec4u(0, 1, 2, 3) < vec4u(params.size))", replace: "x[i]", why: "padding is counted" },
+  {
+    kernel: "squares",
+    find: "select(vec4f(0.0), x[i], 4u * i + vec4u(0, 1, 2, 3) < vec4u(params.size))",
+    replace: "x[i]",
+    why: "padding is counted",
+  },
   { kernel: "squares", find: "params.offset + place", replace: "place", why: "tensors overwrite each other's sums" },
   { kernel: "squares", find: "+ sum.w", replace: "", why: "every fourth element is missing" },
   { kernel: "gradNorm", find: "i += LANES", replace: "i += LANES + 1u", why: "some sums are missing" },
-  { kernel: "clipScale", find: "max(bitcast<f32>(bits & 0x7fffffffu), params.maxNorm)", replace: "bitcast<f32>(bits)", why: "small gradients are blown up" },
+  {
+    kernel: "clipScale",
+    find: "max(bitcast<f32>(bits & 0x7fffffffu), params.maxNorm)",
+    replace: "bitcast<f32>(bits)",
+    why: "small gradients are blown up",
+  },
 ];

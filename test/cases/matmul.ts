@@ -1,11 +1,14 @@
 import fc from "fast-check";
 import { matmul, transpose } from "../../src/tensor/index.ts";
-import { defineCase, elements, filled, type OpCase, sizes, type Values } from "../support/opCase.ts";
+import { defineCase, filled, type Mutant, type OpCase, sizes, type Values } from "../support/opCase.ts";
 
 type Params = { layout: string; batch: number; shared: boolean; M: number; N: number; K: number };
 
 /** Multiples of four reach the subgroup kernels; the others the plain one. */
-const size = fc.oneof(sizes(70), sizes(40).map((n) => 4 * n));
+const size = fc.oneof(
+  sizes(70),
+  sizes(40).map((n) => 4 * n),
+);
 
 /** Element (z, i, j) of a batch of matrices as stored: with its last two axes exchanged when `turned`. */
 const at = ({ shape, data }: Values, turned: boolean, z: number, i: number, j: number): number => {
@@ -17,7 +20,14 @@ const at = ({ shape, data }: Values, turned: boolean, z: number, i: number, j: n
 const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
   defineCase<Params>({
     name,
-    params: fc.record({ layout: fc.constantFrom("NN", "NT", "TN", "TT"), batch: fc.integer({ min: 1, max: 3 }), shared: fc.boolean(), M: size, N: size, K: size }),
+    params: fc.record({
+      layout: fc.constantFrom("NN", "NT", "TN", "TT"),
+      batch: fc.integer({ min: 1, max: 3 }),
+      shared: fc.boolean(),
+      M: size,
+      N: size,
+      K: size,
+    }),
     always: [
       { layout: "NT", batch: 2, shared: true, M: 84, N: 128, K: 128 },
       { layout: "TN", batch: 1, shared: false, M: 128, N: 384, K: 200 },
@@ -37,7 +47,9 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
           }
       return { y };
     },
-    run: ({ a, b }, { layout }) => ({ y: matmul(layout[0] === "T" ? transpose(a!) : a!, layout[1] === "T" ? transpose(b!) : b!) }),
+    run: ({ a, b }, { layout }) => ({
+      y: matmul(layout[0] === "T" ? transpose(a!) : a!, layout[1] === "T" ? transpose(b!) : b!),
+    }),
     differentiable: weight === "f32" ? ["a", "b"] : ["a"],
     tolerance: 4e-5,
     reason: "a sum of up to 200 products of magnitude 1, rounded in f32 at each",
@@ -51,11 +63,29 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
     ],
   });
 
-/** Elements of the inputs, so that a bench can say how large the operands are. */
-export const operandElements = (params: Params): number => params.batch * (params.M * params.K + params.K * params.N) + elements([params.M, params.N]);
-
 export default [define("matmul", "f32"), define("matmul f16", "f16")];
 
-export const mutants = [
-  { kernel: "matmul", find: "rows <= 32u", replace: "rows <= 31u", why: "the last row of a tile", subgroupSize: 8 },
+export const mutants: readonly Mutant[] = [
+  {
+    kernel: "matmul",
+    find: "min(rows, 8u)",
+    replace: "min(rows, 7u)",
+    why: "a row of the tile is not stored",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "matmulNT",
+    find: "params.M - 1u",
+    replace: "params.M - 2u",
+    why: "the last row is read twice",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "matmulTN",
+    find: "storeRows(&sum1, count, cAt + N4",
+    replace: "storeRows(&sum1, count, cAt",
+    why: "two rows at one place",
+    subgroupSize: 8,
+  },
+  { kernel: "matmulPlain", find: "k < params.K", replace: "k < params.K - 1u", why: "the last product is left out" },
 ];

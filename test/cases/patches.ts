@@ -4,7 +4,13 @@ import { defineCase, filled } from "../support/opCase.ts";
 
 export default defineCase({
   name: "patches",
-  params: fc.record({ B: fc.integer({ min: 1, max: 3 }), C: fc.integer({ min: 1, max: 4 }), rows: fc.integer({ min: 1, max: 4 }), columns: fc.integer({ min: 1, max: 5 }), p: fc.constantFrom(1, 2, 3, 4, 8) }),
+  params: fc.record({
+    B: fc.integer({ min: 1, max: 3 }),
+    C: fc.integer({ min: 1, max: 4 }),
+    rows: fc.integer({ min: 1, max: 4 }),
+    columns: fc.integer({ min: 1, max: 5 }),
+    p: fc.constantFrom(1, 2, 3, 4, 8),
+  }),
   always: [{ B: 2, C: 3, rows: 8, columns: 8, p: 8 }],
   inputs: ({ B, C, rows, columns, p }) => ({ images: { shape: [B, C, rows * p, columns * p] } }),
   reference: ({ images }, { B, C, rows, columns, p }) => {

@@ -12,8 +12,16 @@ const word = (i: number, { seed, counter }: Sizes): number =>
 const unit = (i: number, sizes: Sizes): number => Math.floor(word(i, sizes) / 256) * 2 ** -24;
 
 const common = {
-  params: fc.record({ N: sizes(), C: sizes(), seed: fc.nat({ max: 2 ** 53 - 1 }), counter: fc.nat({ max: 2 ** 53 - 1 }) }),
-  always: [{ N: 1, C: 1, seed: 0, counter: 0 }, { N: 129, C: 67, seed: 2 ** 53 - 1, counter: 2 ** 32 + 5 }],
+  params: fc.record({
+    N: sizes(),
+    C: sizes(),
+    seed: fc.nat({ max: 2 ** 53 - 1 }),
+    counter: fc.nat({ max: 2 ** 53 - 1 }),
+  }),
+  always: [
+    { N: 1, C: 1, seed: 0, counter: 0 },
+    { N: 129, C: 67, seed: 2 ** 53 - 1, counter: 2 ** 32 + 5 },
+  ],
   // Only to give the device.
   inputs: () => ({ x: { shape: [1] } }),
   bytes: ({ N, C }: Sizes) => 4 * N * C,
@@ -28,7 +36,10 @@ export default [
       bits: filled([sizes.N, sizes.C], (i) => word(i, sizes)),
       uniform: filled([sizes.N, sizes.C], (i) => unit(i, sizes)),
     }),
-    run: ({ x }, { N, C, seed, counter }) => ({ bits: randomBits(x!.device, [N, C], seed, counter), uniform: uniform(x!.device, [N, C], seed, counter) }),
+    run: ({ x }, { N, C, seed, counter }) => ({
+      bits: randomBits(x!.device, [N, C], seed, counter),
+      uniform: uniform(x!.device, [N, C], seed, counter),
+    }),
     tolerance: 0,
     flops: ({ N, C }) => 25 * N * C,
   }),

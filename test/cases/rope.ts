@@ -5,7 +5,14 @@ import { defineCase, filled, sizes } from "../support/opCase.ts";
 
 export default defineCase({
   name: "rope",
-  params: fc.record({ B: fc.integer({ min: 1, max: 3 }), T: sizes(70), H: fc.integer({ min: 1, max: 5 }), half: fc.constantFrom(1, 2, 3, 4, 8, 12, 16), base: fc.constantFrom(10000, 500000), start: fc.constantFrom(0, 1, 300) }),
+  params: fc.record({
+    B: fc.integer({ min: 1, max: 3 }),
+    T: sizes(70),
+    H: fc.integer({ min: 1, max: 5 }),
+    half: fc.constantFrom(1, 2, 3, 4, 8, 12, 16),
+    base: fc.constantFrom(10000, 500000),
+    start: fc.constantFrom(0, 1, 300),
+  }),
   always: [
     { B: 2, T: 168, H: 4, half: 16, base: 500000, start: 0 },
     { B: 1, T: 3, H: 2, half: 32, base: 500000, start: 16384 - 3 },
@@ -27,7 +34,10 @@ export default defineCase({
   tolerance: 1e-6,
   flops: ({ B, T, H, half }) => 6 * B * T * H * half,
   bytes: ({ B, T, H, half }) => 16 * B * T * H * half,
-  bench: [{ B: 16, T: 168, H: 4, half: 16, base: 500000, start: 0 }, { B: 4, T: 512, H: 8, half: 32, base: 500000, start: 0 }],
+  bench: [
+    { B: 16, T: 168, H: 4, half: 16, base: 500000, start: 0 },
+    { B: 4, T: 512, H: 8, half: 32, base: 500000, start: 0 },
+  ],
 });
 
 export const mutants = [

@@ -13,7 +13,10 @@ const at = ({ shape, data }: Values, i: number, j: number, k: number, l: number)
   data[((i * shape[1]! + j) * shape[2]! + k) * shape[3]! + l]!;
 
 /** A tensor of four axes from what stands at each index. */
-const made = (shape: readonly [number, number, number, number], of: (i: number, j: number, k: number, l: number) => number): Values =>
+const made = (
+  shape: readonly [number, number, number, number],
+  of: (i: number, j: number, k: number, l: number) => number,
+): Values =>
   filled(shape, (index) => {
     const [, B, C, D] = shape;
     return of(Math.floor(index / (B * C * D)), Math.floor(index / (C * D)) % B, Math.floor(index / D) % C, index % D);
@@ -24,7 +27,9 @@ export default [
     ...rest,
     name: "permute, then reshape",
     inputs: ({ a, b, c, d }) => ({ x: { shape: [a, b, c, d] } }),
-    reference: ({ x }, { a, b, c, d }) => ({ y: { shape: [d * b, a * c], data: made([d, b, a, c], (l, j, i, k) => at(x!, i, j, k, l)).data } }),
+    reference: ({ x }, { a, b, c, d }) => ({
+      y: { shape: [d * b, a * c], data: made([d, b, a, c], (l, j, i, k) => at(x!, i, j, k, l)).data },
+    }),
     run: ({ x }, { a, b, c, d }) => ({ y: reshape(permute(x!, [3, 1, 0, 2]), [d * b, a * c]) }),
     differentiable: ["x"],
     bytes: ({ a, b, c, d }) => 8 * a * b * c * d,
@@ -55,7 +60,9 @@ export default [
     inputs: ({ a, b, c, d }) => ({ x: { shape: [a, b, c, d] } }),
     reference: ({ x }, { a, b, c, d }) => {
       const y = filled([b, 1, d], () => 0);
-      for (let i = 0; i < a; i++) for (let j = 0; j < b; j++) for (let k = 0; k < c; k++) for (let l = 0; l < d; l++) y.data[j * d + l]! += at(x!, i, j, k, l);
+      for (let i = 0; i < a; i++)
+        for (let j = 0; j < b; j++)
+          for (let k = 0; k < c; k++) for (let l = 0; l < d; l++) y.data[j * d + l]! += at(x!, i, j, k, l);
       return { y };
     },
     run: ({ x }, { b, d }) => ({ y: sumTo(x!, [b, 1, d]) }),

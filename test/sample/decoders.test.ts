@@ -4,7 +4,13 @@ import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { preset } from "../../src/model/config.ts";
 import { createRediff, disposeRediff, encodeImage, type Rediff } from "../../src/model/rediff.ts";
-import { Change, type DecodeOptions, type Decoder, type DecodeRequest, type DecodeStep } from "../../src/sample/decoder.ts";
+import {
+  Change,
+  type DecodeOptions,
+  type Decoder,
+  type DecodeRequest,
+  type DecodeStep,
+} from "../../src/sample/decoder.ts";
 import { maskPredict } from "../../src/sample/maskPredict.ts";
 import { refine, refineWith } from "../../src/sample/refine.ts";
 import { blockSchedule, evenSchedule } from "../../src/sample/schedules.ts";
@@ -24,7 +30,11 @@ before(async () => {
   model = createRediff(device, config, 7);
   const S = config.vision.imageSize;
   const random = randomStream(5, 5);
-  const pixels = tensor(device, Float32Array.from({ length: B * 3 * S * S }, () => random.normal()), [B, 3, S, S]);
+  const pixels = tensor(
+    device,
+    Float32Array.from({ length: B * 3 * S * S }, () => random.normal()),
+    [B, 3, S, S],
+  );
   image = noGrad(device, () => encodeImage(model, pixels));
 });
 after(async () => {
@@ -32,14 +42,26 @@ after(async () => {
   await device.close();
 });
 
-async function watch(decoder: Decoder, options: Omit<DecodeOptions, "onStep">, draft?: Uint32Array): Promise<{ canvas: Uint32Array; steps: number; history: DecodeStep[] }> {
+async function watch(
+  decoder: Decoder,
+  options: Omit<DecodeOptions, "onStep">,
+  draft?: Uint32Array,
+): Promise<{ canvas: Uint32Array; steps: number; history: DecodeStep[] }> {
   const history: DecodeStep[] = [];
-  const request: DecodeRequest = { image, before: [0, 10], after: [11, 12], maskId: MASK, banned: BANNED, ...(draft ? { draft } : {}) };
+  const request: DecodeRequest = {
+    image,
+    before: [0, 10],
+    after: [11, 12],
+    maskId: MASK,
+    banned: BANNED,
+    ...(draft ? { draft } : {}),
+  };
   const result = await decoder(model, request, { ...options, onStep: (step) => history.push(step) });
   return { ...result, history };
 }
 
-const masksIn = (canvas: Uint32Array, row: number, from = 0, to = T): number => canvas.subarray(row * T + from, row * T + to).filter((id) => id === MASK).length;
+const masksIn = (canvas: Uint32Array, row: number, from = 0, to = T): number =>
+  canvas.subarray(row * T + from, row * T + to).filter((id) => id === MASK).length;
 
 const options = fc.record({
   tokensPerStep: fc.constantFrom(1, 2, 3, 5, 8, T, 1e9),
@@ -57,28 +79,43 @@ describe("schedules", () => {
 
   test("every token has a place in one block, and commits sum to it", () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 400 }), fc.integer({ min: 1, max: 400 }), (length, block, n) => {
-        const blocks = blockSchedule(length, block, n);
-        assert.equal(blocks[0]!.start, 0);
-        assert.equal(blocks.at(-1)!.end, length);
-        blocks.forEach(({ start, end, commits }, i) => {
-          assert.equal(start, i === 0 ? 0 : blocks[i - 1]!.end);
-          assert.equal(commits.length, Math.ceil((end - start) / n));
-          assert.equal(commits.reduce((a, b) => a + b, 0), end - start);
-          assert.ok(Math.max(...commits) <= n);
-        });
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 300 }),
+        fc.integer({ min: 1, max: 400 }),
+        fc.integer({ min: 1, max: 400 }),
+        (length, block, n) => {
+          const blocks = blockSchedule(length, block, n);
+          assert.equal(blocks[0]!.start, 0);
+          assert.equal(blocks.at(-1)!.end, length);
+          blocks.forEach(({ start, end, commits }, i) => {
+            assert.equal(start, i === 0 ? 0 : blocks[i - 1]!.end);
+            assert.equal(commits.length, Math.ceil((end - start) / n));
+            assert.equal(
+              commits.reduce((a, b) => a + b, 0),
+              end - start,
+            );
+            assert.ok(Math.max(...commits) <= n);
+          });
+        },
+      ),
       { seed: 42 },
     );
   });
 
   test("0, −1, 1.5 and NaN tokens a step are refused", async () => {
-    for (const tokensPerStep of [0, -1, 1.5, NaN]) await assert.rejects(watch(maskPredict, { tokensPerStep }), /tokens per step must be a whole number of at least 1/);
+    for (const tokensPerStep of [0, -1, 1.5, NaN])
+      await assert.rejects(
+        watch(maskPredict, { tokensPerStep }),
+        /tokens per step must be a whole number of at least 1/,
+      );
   });
 });
 
 describe("both decoders", () => {
-  for (const [name, decoder] of [["maskPredict", maskPredict], ["refine", refine]] as const) {
+  for (const [name, decoder] of [
+    ["maskPredict", maskPredict],
+    ["refine", refine],
+  ] as const) {
     test(`${name}: exactly the scheduled number commits at each step, and none is masked at the end`, () =>
       fc.assert(
         fc.asyncProperty(options, async (drawn) => {
@@ -93,7 +130,10 @@ describe("both decoders", () => {
               const { count, end } = commits[i]!;
               masked -= count;
               assert.equal(masksIn(step.canvas, row), masked, `step ${i}`);
-              assert.equal(step.changes.subarray(row * T, (row + 1) * T).filter((change) => change === Change.committed).length, count);
+              assert.equal(
+                step.changes.subarray(row * T, (row + 1) * T).filter((change) => change === Change.committed).length,
+                count,
+              );
               assert.equal(masksIn(step.canvas, row, end), T - end, "nothing behind the block is decoded");
             });
           }
@@ -122,15 +162,21 @@ describe("both decoders", () => {
 describe("mask prediction", () => {
   test("never changes a visible token, of its own or of a draft", () =>
     fc.assert(
-      fc.asyncProperty(options, fc.uint32Array({ minLength: B * T, maxLength: B * T, max: 30 }), async (drawn, noise) => {
-        const draft = noise.map((id) => (id < 15 ? MASK : 50 + id));
-        const { history } = await watch(maskPredict, drawn, draft);
-        let visible: Uint32Array = draft;
-        for (const { canvas } of history) {
-          visible.forEach((id, i) => assert.ok(id === MASK || canvas[i] === id, `position ${i} changed from ${id} to ${canvas[i]}`));
-          visible = canvas;
-        }
-      }),
+      fc.asyncProperty(
+        options,
+        fc.uint32Array({ minLength: B * T, maxLength: B * T, max: 30 }),
+        async (drawn, noise) => {
+          const draft = noise.map((id) => (id < 15 ? MASK : 50 + id));
+          const { history } = await watch(maskPredict, drawn, draft);
+          let visible: Uint32Array = draft;
+          for (const { canvas } of history) {
+            visible.forEach((id, i) =>
+              assert.ok(id === MASK || canvas[i] === id, `position ${i} changed from ${id} to ${canvas[i]}`),
+            );
+            visible = canvas;
+          }
+        },
+      ),
       runs,
     ));
 });
@@ -150,7 +196,14 @@ describe("refining", () => {
     let replaced = 0;
     for (const { canvas, changes } of history) {
       canvas.forEach((id, i) => {
-        const expected = id === MASK ? Change.masked : before[i] === MASK ? Change.committed : before[i] === id ? Change.kept : Change.replaced;
+        const expected =
+          id === MASK
+            ? Change.masked
+            : before[i] === MASK
+              ? Change.committed
+              : before[i] === id
+                ? Change.kept
+                : Change.replaced;
         assert.equal(changes[i], expected, `position ${i}`);
         replaced += Number(expected === Change.replaced);
       });
@@ -163,6 +216,8 @@ describe("refining", () => {
     const draft = new Uint32Array(B * T).fill(MASK);
     for (let row = 0; row < B; row++) draft.fill(77, row * T + 16, row * T + T);
     const { history } = await watch(refine, { tokensPerStep: 4, block: 8 }, draft);
-    for (const { canvas } of history.slice(0, 4)) for (let row = 0; row < B; row++) assert.ok(canvas.subarray(row * T + 16, (row + 1) * T).every((id) => id === 77));
+    for (const { canvas } of history.slice(0, 4))
+      for (let row = 0; row < B; row++)
+        assert.ok(canvas.subarray(row * T + 16, (row + 1) * T).every((id) => id === 77));
   });
 });

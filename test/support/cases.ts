@@ -17,8 +17,11 @@ export async function loadCases(only?: string): Promise<CaseFile[]> {
     .sort();
   return Promise.all(
     files.map(async (file) => {
-      const module = (await import(new URL(file, folder).href)) as { default: AnyCase | readonly AnyCase[]; mutants?: readonly Mutant[] };
-      return { file: file.slice(0, -3), cases: [module.default].flat() as AnyCase[], mutants: module.mutants ?? [] };
+      const module = (await import(new URL(file, folder).href)) as {
+        default: AnyCase | readonly AnyCase[];
+        mutants?: readonly Mutant[];
+      };
+      return { file: file.slice(0, -3), cases: [module.default].flat(), mutants: module.mutants ?? [] };
     }),
   );
 }

@@ -7,7 +7,17 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { randomStream } from "../../src/tensor/philox.ts";
-import { backward, type Device, type Dtype, scope, slice, type Tensor, tensor, permute, zeroGrad } from "../../src/tensor/index.ts";
+import {
+  backward,
+  type Device,
+  type Dtype,
+  scope,
+  slice,
+  type Tensor,
+  tensor,
+  permute,
+  zeroGrad,
+} from "../../src/tensor/index.ts";
 
 export interface Values {
   readonly shape: readonly number[];
@@ -62,11 +72,17 @@ export interface Mutant {
 /** A case whatever its parameters are called. */
 export type AnyCase = OpCase<Record<string, number | boolean | string>>;
 
-export const defineCase = <P extends Record<string, number | boolean | string>>(definition: OpCase<P>): OpCase<P> => definition;
+export const defineCase = <P extends Record<string, number | boolean | string>>(definition: OpCase<P>): OpCase<P> =>
+  definition;
 
 /** Sizes that straddle the edges of vectors, tiles and workgroups. */
 export const sizes = (max = 130): fc.Arbitrary<number> =>
-  fc.oneof(fc.constantFrom(...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129].filter((n) => n <= max)), fc.integer({ min: 1, max }));
+  fc.oneof(
+    fc.constantFrom(
+      ...[1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129].filter((n) => n <= max),
+    ),
+    fc.integer({ min: 1, max }),
+  );
 
 export const elements = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1);
 export const filled = (shape: readonly number[], at: (i: number) => number): Values => ({
@@ -92,7 +108,10 @@ export function drawInputs(
 ): Record<string, Values> {
   const draw = ([name, spec]: [string, InputSpec], i: number): [string, Values] => {
     const values = fixed?.[name];
-    return [name, values ? filled(spec.shape, (j) => Math.fround(values[j % values.length]!)) : drawInput(spec, seed, i)];
+    return [
+      name,
+      values ? filled(spec.shape, (j) => Math.fround(values[j % values.length]!)) : drawInput(spec, seed, i),
+    ];
   };
   return Object.fromEntries(Object.entries(specs).map(draw));
 }
@@ -103,8 +122,14 @@ function asView(device: Device, { shape, data }: Values, dtype: Dtype, kind: num
     const order = shape.map((_, i) => (i + 1) % shape.length);
     const stored = order.map((axis) => shape[axis]!);
     const strides = stridesOf(shape);
-    const turned = filled(stored, (i) => data[unravel(i, stored).reduce((sum, n, axis) => sum + n * strides[order[axis]!]!, 0)]!);
-    return permute(tensor(device, turned.data, stored, dtype), order.map((_, i) => order.indexOf(i)));
+    const turned = filled(
+      stored,
+      (i) => data[unravel(i, stored).reduce((sum, n, axis) => sum + n * strides[order[axis]!]!, 0)]!,
+    );
+    return permute(
+      tensor(device, turned.data, stored, dtype),
+      order.map((_, i) => order.indexOf(i)),
+    );
   }
   if (kind === 2 && shape.length >= 1) {
     const axis = shape.length - 1;
@@ -159,7 +184,10 @@ export async function checkExample<P extends Record<string, number | boolean | s
     if (op.differentiable?.length) await checkGradient(device, op, params, seed, where, inputs, tensors, outputs);
     for (const name of names) {
       const got = await tensors[name]!.read();
-      assert.ok(inputs[name]!.data.every((value, i) => Object.is(value, got[i]) || value === got[i]), `${where}: input ${name} was changed`);
+      assert.ok(
+        inputs[name]!.data.every((value, i) => Object.is(value, got[i]) || value === got[i]),
+        `${where}: input ${name} was changed`,
+      );
     }
     zeroGrad(Object.values(tensors));
     if (device.debug.canary) await device.checkCanaries();
@@ -167,10 +195,18 @@ export async function checkExample<P extends Record<string, number | boolean | s
   assert.equal(device.memory().liveBytes, before, `${where}: live bytes do not return to where they began`);
 }
 
-export function close(where: string, name: string, got: ArrayLike<number>, want: ArrayLike<number>, tolerance: number): void {
+export function close(
+  where: string,
+  name: string,
+  got: ArrayLike<number>,
+  want: ArrayLike<number>,
+  tolerance: number,
+): void {
   for (let i = 0; i < want.length; i++)
     if (!(Math.abs(got[i]! - want[i]!) <= tolerance * (1 + Math.abs(want[i]!))))
-      assert.fail(`${where}: ${name}[${i}] is ${got[i]}, expected ${want[i]} within ${tolerance} relative to 1 + |expected|`);
+      assert.fail(
+        `${where}: ${name}[${i}] is ${got[i]}, expected ${want[i]} within ${tolerance} relative to 1 + |expected|`,
+      );
 }
 
 async function checkGradient<P extends Record<string, number | boolean | string>>(
@@ -187,7 +223,7 @@ async function checkGradient<P extends Record<string, number | boolean | string>
   const weights: Record<string, Values> = {};
   through.forEach((name, i) => {
     weights[name] = drawInput({ shape: outputs[name]!.shape }, seed, 2000 + i);
-    backward(outputs[name]!, tensor(device, weights[name]!.data, outputs[name]!.shape));
+    backward(outputs[name]!, tensor(device, weights[name].data, outputs[name]!.shape));
   });
   const project = (perturbed: Readonly<Record<string, Values>>): number => {
     const results = op.reference(perturbed, params);
@@ -196,7 +232,8 @@ async function checkGradient<P extends Record<string, number | boolean | string>
   for (const [i, name] of (op.differentiable ?? []).entries()) {
     const { shape, data } = inputs[name]!;
     const direction = drawInput({ shape }, seed, 3000 + i);
-    const moved = (h: number) => project({ ...inputs, [name]: filled(shape, (j) => data[j]! + h * direction.data[j]!) });
+    const moved = (h: number) =>
+      project({ ...inputs, [name]: filled(shape, (j) => data[j]! + h * direction.data[j]!) });
     const h = 1e-5;
     const expected = (moved(h) - moved(-h)) / (2 * h);
     const gradient = tensors[name]!.grad;
@@ -204,9 +241,15 @@ async function checkGradient<P extends Record<string, number | boolean | string>
     const values = Float64Array.from(await gradient.read());
     const got = dot(values, direction.data);
     // The scale is what f32 rounding acts on: the sum of magnitudes, in root-mean-square growth.
-    const scale = Math.sqrt(values.reduce((sum, value, j) => sum + (value * direction.data[j]!) ** 2, 0)) + 1e-3 + Math.abs(expected);
+    const scale =
+      Math.sqrt(values.reduce((sum, value, j) => sum + (value * direction.data[j]!) ** 2, 0)) +
+      1e-3 +
+      Math.abs(expected);
     const tolerance = op.gradientTolerance ?? 2e-4;
-    assert.ok(Math.abs(got - expected) <= tolerance * scale, `${where}: gradient of ${name} along a random direction is ${got}, expected ${expected} (scale ${scale})`);
+    assert.ok(
+      Math.abs(got - expected) <= tolerance * scale,
+      `${where}: gradient of ${name} along a random direction is ${got}, expected ${expected} (scale ${scale})`,
+    );
   }
 }
 

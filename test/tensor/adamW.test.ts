@@ -14,11 +14,17 @@ interface Golden {
 }
 
 test("ten steps of AdamW with clipping equal PyTorch's", async () => {
-  const { options, shapes, start, gradients, f64 } = JSON.parse(readFileSync(new URL("../goldens/adamW.json", import.meta.url), "utf8")) as Golden;
+  const { options, shapes, start, gradients, f64 } = JSON.parse(
+    readFileSync(new URL("../goldens/adamW.json", import.meta.url), "utf8"),
+  ) as Golden;
   const device = await openDevice();
   await scope(device, async () => {
     const names = Object.keys(shapes);
-    const states = names.map((name) => ({ parameter: tensor(device, start[name]!, shapes[name]!), m: zeros(device, shapes[name]!), v: zeros(device, shapes[name]!) }));
+    const states = names.map((name) => ({
+      parameter: tensor(device, start[name]!, shapes[name]!),
+      m: zeros(device, shapes[name]!),
+      v: zeros(device, shapes[name]!),
+    }));
     const norms: Tensor[] = [];
     gradients.forEach((step, index) => {
       const grads = names.map((name) => tensor(device, step[name]!, shapes[name]!));
@@ -28,16 +34,29 @@ test("ten steps of AdamW with clipping equal PyTorch's", async () => {
       states.forEach((state, k) =>
         adamW(
           { ...state, gradient: grads[k]!, scale },
-          { step: index + 1, learningRate: options.lr, beta1: options.betas[0], beta2: options.betas[1], epsilon: options.eps, weightDecay: options.weight_decay },
+          {
+            step: index + 1,
+            learningRate: options.lr,
+            beta1: options.betas[0],
+            beta2: options.betas[1],
+            epsilon: options.eps,
+            weightDecay: options.weight_decay,
+          },
         ),
       );
     });
     // PyTorch clips by maxNorm/(norm + 1e-6): AdamW is blind to the scale of all gradients, so its trace is below 1e-6.
     const equal = (name: string, got: ArrayLike<number>, want: readonly number[]) => {
-      want.forEach((value, i) => assert.ok(Math.abs(got[i]! - value) <= 1e-6 * (1 + Math.abs(value)), `${name}[${i}] is ${got[i]}, PyTorch has ${value}`));
+      want.forEach((value, i) =>
+        assert.ok(
+          Math.abs(got[i]! - value) <= 1e-6 * (1 + Math.abs(value)),
+          `${name}[${i}] is ${got[i]}, PyTorch has ${value}`,
+        ),
+      );
     };
     for (const [k, name] of names.entries()) equal(name, await states[k]!.parameter.read(), f64[name]!);
-    for (const [step, norm] of norms.entries()) equal(`norm of step ${step}`, [await norm.item()], [f64["norms"]![step]!]);
+    for (const [step, norm] of norms.entries())
+      equal(`norm of step ${step}`, [await norm.item()], [f64["norms"]![step]!]);
   });
   await device.close();
 });

@@ -3,8 +3,35 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { after, before, describe, test } from "node:test";
 import {
-  add, backward, type Device, DeviceLostError, DisposedError, empty, GpuValidationError, keep, LimitError, log, matmul, mul, noGrad,
-  NonFiniteError, openDevice, OutOfMemoryError, permute, reshape, rmsNorm, scope, ShaderError, ShapeError, slice, sum, type Tensor, tensor, transpose, zeroGrad, zeros,
+  add,
+  backward,
+  type Device,
+  DeviceLostError,
+  DisposedError,
+  empty,
+  GpuValidationError,
+  keep,
+  LimitError,
+  log,
+  matmul,
+  mul,
+  noGrad,
+  NonFiniteError,
+  openDevice,
+  OutOfMemoryError,
+  permute,
+  reshape,
+  rmsNorm,
+  scope,
+  ShaderError,
+  ShapeError,
+  slice,
+  sum,
+  type Tensor,
+  tensor,
+  transpose,
+  zeroGrad,
+  zeros,
 } from "../../src/tensor/index.ts";
 import { readKernelFile } from "../../src/tensor/node.ts";
 import { run } from "../../src/tensor/run.ts";
@@ -20,13 +47,22 @@ describe("errors before any GPU work", () => {
     scope(device, () => {
       const a = zeros(device, [2, 3, 64]);
       const b = zeros(device, [32, 64]);
-      assert.throws(() => matmul(a, b), (error: unknown) => {
-        assert.ok(error instanceof ShapeError);
-        assert.match(error.message, /matmul: inner sizes differ\. a is \(2, 3, 64\), b is \(32, 64\).*Did you mean matmul\(a, transpose\(b\)\)\?/);
-        assert.deepEqual(error.facts, { a: [2, 3, 64], b: [32, 64] });
-        return true;
-      });
-      assert.throws(() => rmsNorm(a, zeros(device, [32])), /rmsNorm: g must be \(C\) with C = 64 as in x; it is \(32,\)/);
+      assert.throws(
+        () => matmul(a, b),
+        (error: unknown) => {
+          assert.ok(error instanceof ShapeError);
+          assert.match(
+            error.message,
+            /matmul: inner sizes differ\. a is \(2, 3, 64\), b is \(32, 64\).*Did you mean matmul\(a, transpose\(b\)\)\?/,
+          );
+          assert.deepEqual(error.facts, { a: [2, 3, 64], b: [32, 64] });
+          return true;
+        },
+      );
+      assert.throws(
+        () => rmsNorm(a, zeros(device, [32])),
+        /rmsNorm: g must be \(C\) with C = 64 as in x; it is \(32,\)/,
+      );
       assert.throws(() => reshape(a, [5, -1]), /reshape: \(2, 3, 64\) has 384 elements/);
       assert.throws(() => slice(a, 0, 1, 5), /slice: 0 <= start < end <= 2/);
       assert.throws(() => permute(a, [0, 0, 1]), /each of the 3 axes once/);
@@ -36,7 +72,10 @@ describe("errors before any GPU work", () => {
 
   test("a tensor over the adapter's binding limit", () => {
     const limit = device.gpu.limits.maxStorageBufferBindingSize;
-    assert.throws(() => empty(device, [limit / 4 + 4]), (error: unknown) => error instanceof LimitError && error.facts["limit"] === limit);
+    assert.throws(
+      () => empty(device, [limit / 4 + 4]),
+      (error: unknown) => error instanceof LimitError && error.facts["limit"] === limit,
+    );
   });
 
   test("use after the end of a scope", () => {
@@ -53,7 +92,13 @@ describe("errors at the next await", () => {
     const kernels = { rmsNorm: `${readKernelFile("rmsNorm")}\nfn broken() -> f32 { return zero; }` };
     const broken = await openDevice({ kernels });
     rmsNorm(tensor(broken, [1, 2], [1, 2]), tensor(broken, [1, 1], [2]));
-    await assert.rejects(broken.flush(), (error: unknown) => error instanceof ShaderError && /rmsNorm\.wgsl does not compile/.test(error.message) && /return zero/.test(error.message));
+    await assert.rejects(
+      broken.flush(),
+      (error: unknown) =>
+        error instanceof ShaderError &&
+        /rmsNorm\.wgsl does not compile/.test(error.message) &&
+        /return zero/.test(error.message),
+    );
     await broken.close();
   });
 
@@ -68,10 +113,18 @@ describe("errors at the next await", () => {
 
   test("out of memory and validation, as the driver reports them", async () => {
     const own = await openDevice();
-    own.gpu.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error: new GPUOutOfMemoryError("buffer of 9 GB, op matmul") }));
-    await assert.rejects(own.flush(), (error: unknown) => error instanceof OutOfMemoryError && /matmul/.test(error.message));
+    own.gpu.dispatchEvent(
+      new GPUUncapturedErrorEvent("uncapturederror", { error: new GPUOutOfMemoryError("buffer of 9 GB, op matmul") }),
+    );
+    await assert.rejects(
+      own.flush(),
+      (error: unknown) => error instanceof OutOfMemoryError && /matmul/.test(error.message),
+    );
     own.gpu.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.STORAGE, label: "impossible" });
-    await assert.rejects(own.flush(), (error: unknown) => error instanceof GpuValidationError && /impossible/.test(error.message));
+    await assert.rejects(
+      own.flush(),
+      (error: unknown) => error instanceof GpuValidationError && /impossible/.test(error.message),
+    );
     await own.flush();
     await own.close();
   });
@@ -80,7 +133,10 @@ describe("errors at the next await", () => {
     const careful = await openDevice({ debug: { finite: true } });
     const x = tensor(careful, [1, -1, 2, 4], [4]);
     const bad = log(x);
-    await assert.rejects(bad.read(), (error: unknown) => error instanceof NonFiniteError && /log: 1 of 4 values/.test(error.message));
+    await assert.rejects(
+      bad.read(),
+      (error: unknown) => error instanceof NonFiniteError && /log: 1 of 4 values/.test(error.message),
+    );
     assert.deepEqual([...(await mul(x, x).read())], [1, 1, 4, 16]);
     await careful.close();
   });
@@ -97,11 +153,14 @@ describe("lifetimes", () => {
     kept[0]!.dispose();
     kept[0]!.dispose();
     assert.throws(() => scope(device, () => void zeros(device, [10, 1.5])));
-    await assert.rejects(scope(device, async () => {
-      zeros(device, [1000]);
-      await device.flush();
-      throw new Error("inside");
-    }), /inside/);
+    await assert.rejects(
+      scope(device, async () => {
+        zeros(device, [1000]);
+        await device.flush();
+        throw new Error("inside");
+      }),
+      /inside/,
+    );
     assert.equal(device.memory().liveBytes, start);
   });
 
@@ -222,7 +281,10 @@ describe("opening and closing", () => {
   test("a process that leaves its device open ends by itself", () => {
     const script = `import { openDevice, tensor, sum } from "./src/tensor/index.ts";
       const device = await openDevice(); console.log(await sum(tensor(device, [1, 2], [2])).item());`;
-    const out = execFileSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], { timeout: 30_000, stdio: ["ignore", "pipe", "ignore"] });
+    const out = execFileSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+      timeout: 30_000,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
     assert.equal(out.toString().trim(), "3");
   });
 });

@@ -55,10 +55,13 @@ describe("forward process", () => {
     for (const p of [0.001, 0.3, 1]) {
       const { canvas, weights } = maskAnswer(answer, p, 1, randomStream(3));
       const masked = canvas.filter((id) => id === 1).length;
-      assert.ok(Math.abs(masked - p * answer.length) <= 5 * Math.sqrt(p * (1 - p) * answer.length) + 1e-9, `${masked} masks at p = ${p}`);
+      assert.ok(
+        Math.abs(masked - p * answer.length) <= 5 * Math.sqrt(p * (1 - p) * answer.length) + 1e-9,
+        `${masked} masks at p = ${p}`,
+      );
       canvas.forEach((id, i) => {
         assert.equal(id, weights[i] ? 1 : answer[i]);
-        if (weights[i]) assert.ok(Math.abs(weights[i]! * p * answer.length - 1) < 1e-6);
+        if (weights[i]) assert.ok(Math.abs(weights[i] * p * answer.length - 1) < 1e-6);
       });
     }
   });
@@ -70,7 +73,8 @@ describe("forward process", () => {
 });
 
 describe("batches", () => {
-  const draw = (step: number, B = 4) => drawBatch(step, { ...phaseAt(0, options), seed: 9, batch: B, imageSize: 16, maxWeight: Infinity }, tokenizer);
+  const draw = (step: number, B = 4) =>
+    drawBatch(step, { ...phaseAt(0, options), seed: 9, batch: B, imageSize: 16, maxWeight: Infinity }, tokenizer);
 
   test("are a function of (seed, step)", () => {
     assert.deepEqual(draw(5), draw(5));
@@ -82,7 +86,11 @@ describe("batches", () => {
     for (let step = 0; step < 200; step++) sum += draw(step).weights.reduce((a, b) => a + b, 0);
     assert.ok(Math.abs(sum / 200 - 1) < 0.1, `mean total weight ${sum / 200}`);
     const free = draw(3);
-    const bounded = drawBatch(3, { ...phaseAt(0, options), seed: 9, batch: 4, imageSize: 16, maxWeight: 1.5 }, tokenizer);
+    const bounded = drawBatch(
+      3,
+      { ...phaseAt(0, options), seed: 9, batch: 4, imageSize: 16, maxWeight: 1.5 },
+      tokenizer,
+    );
     bounded.weights.forEach((weight, i) => assert.ok(weight <= free.weights[i]! && weight <= 1.5 / (24 * 4) + 1e-9));
   });
 
@@ -99,10 +107,18 @@ describe("batches", () => {
 describe("loss", () => {
   test("an untrained model is near uniform, a batch without masks costs 0 and not NaN, order in the batch does not matter", async () => {
     const model = createRediff(device, preset("nano"), 1);
-    const batch = drawBatch(0, { ...phaseAt(0, options), seed: 2, batch: 4, imageSize: 16, maxWeight: Infinity }, tokenizer);
+    const batch = drawBatch(
+      0,
+      { ...phaseAt(0, options), seed: 2, batch: 4, imageSize: 16, maxWeight: Infinity },
+      tokenizer,
+    );
     const prompt = promptIds(tokenizer);
     const loss = (given: typeof batch) => scope(device, () => maskLoss(model, given, prompt).item());
-    const full = { ...batch, canvas: batch.answer.map(() => 1019), weights: batch.weights.map(() => 1 / batch.weights.length) };
+    const full = {
+      ...batch,
+      canvas: batch.answer.map(() => 1019),
+      weights: batch.weights.map(() => 1 / batch.weights.length),
+    };
     assert.ok(Math.abs((await loss(full)) - Math.log(1024)) < 1, "about log V");
     assert.equal(await loss({ ...batch, weights: batch.weights.map(() => 0) }), 0);
     const { B, T } = batch;
@@ -111,7 +127,13 @@ describe("loss", () => {
       for (let i = 0; i < B; i++) turned.set(values.subarray(i * width, (i + 1) * width), ((i + 1) % B) * width);
       return turned;
     };
-    const turned = { ...batch, pixels: turn(batch.pixels, 3 * 16 * 16), answer: turn(batch.answer, T), canvas: turn(batch.canvas, T), weights: turn(batch.weights, T) };
+    const turned = {
+      ...batch,
+      pixels: turn(batch.pixels, 3 * 16 * 16),
+      answer: turn(batch.answer, T),
+      canvas: turn(batch.canvas, T),
+      weights: turn(batch.weights, T),
+    };
     const [a, b] = [await loss(batch), await loss(turned)];
     assert.ok(Math.abs(a - b) < 1e-5 * a, `${a} and ${b}`);
     disposeRediff(model);
@@ -138,7 +160,10 @@ describe("long runs", () => {
     for (let i = 0; i < 3; i++) assert.deepEqual(await resumed.step(), await straight.step());
     for (const trainer of [straight, resumed]) await trainer.save(trainer === straight ? path : `${path}.2`);
     assert.deepEqual(readFileSync(path), readFileSync(`${path}.2`));
-    assert.throws(() => createTrainer(device, { ...options, seed: 2 }, tokenizer, path), /was begun with other options/);
+    assert.throws(
+      () => createTrainer(device, { ...options, seed: 2 }, tokenizer, path),
+      /was begun with other options/,
+    );
     disposeState(straight.state);
     disposeState(resumed.state);
   });
@@ -169,15 +194,23 @@ describe("long runs", () => {
     disposeRediff(loaded);
     const bytes = readFileSync(join(out, "model.safetensors"));
     assert.equal(parseSafetensors(bytes, "x").tensors.size, model.parameters.size);
-    const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8")) as { text: { width: number; layers: number } };
+    const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8")) as {
+      text: { width: number; layers: number };
+    };
     config.text.layers = 3;
     config.text.width = 48;
     writeFileSync(join(out, "config.json"), JSON.stringify(config));
-    assert.throws(() => loadModel(device, out), (error: unknown) => {
-      assert.ok(error instanceof CheckpointError);
-      assert.match(error.message, /Missing \(9\): model\.layers\.2\..*Of another shape \(\d+\): .*is \(32, 16\), not \(48, 16\)/s);
-      return true;
-    });
+    assert.throws(
+      () => loadModel(device, out),
+      (error: unknown) => {
+        assert.ok(error instanceof CheckpointError);
+        assert.match(
+          error.message,
+          /Missing \(9\): model\.layers\.2\..*Of another shape \(\d+\): .*is \(32, 16\), not \(48, 16\)/s,
+        );
+        return true;
+      },
+    );
     config.text.layers = -1;
     writeFileSync(join(out, "config.json"), JSON.stringify(config));
     assert.throws(() => loadModel(device, out), /text\.layers must be positive/);

@@ -39,8 +39,12 @@ export function adamW(
 ): void {
   for (const [name, { shape }] of Object.entries({ gradient, m, v }))
     if (!sameShape(shape, parameter.shape))
-      throw new ShapeError(`adamW: ${name} must have the parameter's shape ${showShape(parameter.shape)}; it is ${showShape(shape)}.`, { name, shape });
-  if (!Number.isInteger(step) || step < 1) throw new ShapeError(`adamW: steps count from 1; step is ${step}.`, { step });
+      throw new ShapeError(
+        `adamW: ${name} must have the parameter's shape ${showShape(parameter.shape)}; it is ${showShape(shape)}.`,
+        { name, shape },
+      );
+  if (!Number.isInteger(step) || step < 1)
+    throw new ShapeError(`adamW: steps count from 1; step is ${step}.`, { step });
   const count = Math.ceil(parameter.size / 4);
   const { workgroups, overrides, steps } = spread(parameter.device, count);
   const params = {

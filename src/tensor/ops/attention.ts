@@ -21,7 +21,8 @@ const op = defineOp("attention", {
   outputs: { o: f32("B", "Tq", "H", "D") },
   saved: { l: f32("B", "H", "Tq") },
   derive: ({ D }) => {
-    if (D! % 4 || D! > 128) throw new ShapeError(`attention: the head width D must be a multiple of 4, and at most 128; it is ${D}.`, { D });
+    if (D! % 4 || D! > 128)
+      throw new ShapeError(`attention: the head width D must be a multiple of 4, and at most 128; it is ${D}.`, { D });
     return {};
   },
   forward: ({ q, k, v, o, l, B, Tq, Tk, H, D }) => {
@@ -35,8 +36,21 @@ const op = defineOp("attention", {
     const delta = empty(device, [B, H, Tq], "f32", "attention.delta");
     // The key kernel needs delta, which the query kernel writes; a gradient that nobody asked for goes to a spare tensor.
     const spare = (shape: Tensor): Tensor => empty(device, shape.shape, "f32", "attention.unused");
-    run(byQuery.kernel, { q, k, v, o, l, dy, dq: dq ?? spare(q), delta }, params, byQuery, "attentionBackward by query");
-    if (dk || dv) run(byKey.kernel, { q, k, v, l, delta, dy, dk: dk ?? spare(k), dv: dv ?? spare(v) }, params, byKey, "attentionBackward by key");
+    run(
+      byQuery.kernel,
+      { q, k, v, o, l, dy, dq: dq ?? spare(q), delta },
+      params,
+      byQuery,
+      "attentionBackward by query",
+    );
+    if (dk || dv)
+      run(
+        byKey.kernel,
+        { q, k, v, l, delta, dy, dk: dk ?? spare(k), dv: dv ?? spare(v) },
+        params,
+        byKey,
+        "attentionBackward by key",
+      );
     delta.dispose();
   },
 });

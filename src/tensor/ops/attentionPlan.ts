@@ -22,7 +22,11 @@ export interface AttentionPlan {
 }
 
 /** Head width 32 has kernels of its own, with its loops written out. */
-const lanes32 = { forward: "attentionLanes32", byQuery: "attentionBackwardQueryLanes32", byKey: "attentionBackwardKeyLanes32" };
+const lanes32 = {
+  forward: "attentionLanes32",
+  byQuery: "attentionBackwardQueryLanes32",
+  byKey: "attentionBackwardKeyLanes32",
+};
 const lanes = { forward: "attentionLanes", byQuery: "attentionBackwardQueryLanes", byKey: "attentionBackwardKeyLanes" };
 const plain = { forward: "attention", byQuery: "attentionBackwardQuery", byKey: "attentionBackwardKey" };
 
@@ -36,5 +40,9 @@ export function planAttention({ B, Tq, Tk, H, D, subgroupSize }: AttentionSizes)
     overrides: shuffles ? {} : { THREADS: rows },
     workgroups: [Math.ceil(T / rows), H, B],
   });
-  return { forward: launch(kernels.forward, Tq), byQuery: launch(kernels.byQuery, Tq), byKey: launch(kernels.byKey, Tk) };
+  return {
+    forward: launch(kernels.forward, Tq),
+    byQuery: launch(kernels.byQuery, Tq),
+    byKey: launch(kernels.byKey, Tk),
+  };
 }

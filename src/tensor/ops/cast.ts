@@ -12,7 +12,8 @@ import { empty, type Tensor } from "../tensor.ts";
  */
 export function cast(x: Tensor, dtype: "f32" | "f16"): Tensor {
   const { device } = x;
-  if (x.dtype !== "f32" && x.dtype !== "f16") throw new DtypeError(`cast: x must be f32 or f16; it is ${x.dtype}.`, { dtype: x.dtype });
+  if (x.dtype !== "f32" && x.dtype !== "f16")
+    throw new DtypeError(`cast: x must be f32 or f16; it is ${x.dtype}.`, { dtype: x.dtype });
   if (x.dtype === dtype) return x;
   if (!device.gpu.features.has("shader-f16"))
     throw new DtypeError(
@@ -22,6 +23,11 @@ export function cast(x: Tensor, dtype: "f32" | "f16"): Tensor {
   const y = empty(device, x.shape, dtype, "cast");
   const count = Math.ceil(x.size / 4);
   const { workgroups, overrides, steps } = spread(device, count);
-  run("cast", { x: contiguous(x), y }, { count, steps }, { workgroups, overrides, types: { From: x.dtype, To: dtype } });
+  run(
+    "cast",
+    { x: contiguous(x), y },
+    { count, steps },
+    { workgroups, overrides, types: { From: x.dtype, To: dtype } },
+  );
   return y;
 }

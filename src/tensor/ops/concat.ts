@@ -18,13 +18,20 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const { device, dtype, shape: shape0 } = x0;
   const at = resolveAxis("concat", axis, x0.rank);
   tensors.forEach((x, k) => {
-    if (x.dtype !== dtype) throw new DtypeError(`concat: all tensors must be ${dtype} as the first is; number ${k} is ${x.dtype}. Use cast().`, { k, dtype });
+    if (x.dtype !== dtype)
+      throw new DtypeError(
+        `concat: all tensors must be ${dtype} as the first is; number ${k} is ${x.dtype}. Use cast().`,
+        { k, dtype },
+      );
     if (x.rank !== x0.rank || x.shape.some((n, i) => i !== at && n !== shape0[i]))
-      throw new ShapeError(`concat: all axes but axis ${axis} must agree. Number 0 is ${showShape(shape0)}, number ${k} is ${showShape(x.shape)}.`, {
-        k,
-        axis,
-        shape: x.shape,
-      });
+      throw new ShapeError(
+        `concat: all axes but axis ${axis} must agree. Number 0 is ${showShape(shape0)}, number ${k} is ${showShape(x.shape)}.`,
+        {
+          k,
+          axis,
+          shape: x.shape,
+        },
+      );
   });
   const sizes = tensors.map((x) => x.shape[at]!);
   const starts = sizes.map((_, k) => sizes.slice(0, k).reduce((sum, n) => sum + n, 0));

@@ -39,7 +39,8 @@ export function gradNorm(gradients: readonly Tensor[]): Tensor {
  * when the norm is not finite, and `adamW` then changes nothing. PyTorch: torch.nn.utils.clip_grad_norm_.
  */
 export function clipScale(norm: Tensor, maxNorm: number): Tensor {
-  if (!(maxNorm > 0 && maxNorm < 1e38)) throw new ShapeError(`clipScale: maxNorm is a positive number below 1e38; it is ${maxNorm}.`, { maxNorm });
+  if (!(maxNorm > 0 && maxNorm < 1e38))
+    throw new ShapeError(`clipScale: maxNorm is a positive number below 1e38; it is ${maxNorm}.`, { maxNorm });
   const scale = empty(norm.device, [], "f32", "clipScale");
   run("clipScale", { norm, scale }, { maxNorm }, { workgroups: 1 });
   return scale;

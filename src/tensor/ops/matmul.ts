@@ -32,7 +32,10 @@ export function matmul(a: Tensor, b: Tensor): Tensor {
 function check(a: Tensor, b: Tensor): void {
   const facts = { a: a.shape, b: b.shape };
   if (a.rank < 2 || b.rank < 2)
-    throw new ShapeError(`matmul: both sides have at least two axes. a is ${showShape(a.shape)}, b is ${showShape(b.shape)}.`, facts);
+    throw new ShapeError(
+      `matmul: both sides have at least two axes. a is ${showShape(a.shape)}, b is ${showShape(b.shape)}.`,
+      facts,
+    );
   const K = a.shape.at(-1)!;
   if (K !== b.shape.at(-2)) {
     const hint = K === b.shape.at(-1) ? " Did you mean matmul(a, transpose(b))?" : "";
@@ -47,7 +50,10 @@ function check(a: Tensor, b: Tensor): void {
       facts,
     );
   if (a.dtype !== "f32" || (b.dtype !== "f32" && b.dtype !== "f16"))
-    throw new DtypeError(`matmul: a must be f32 and b f32 or f16; they are ${a.dtype} and ${b.dtype}. Use cast().`, { a: a.dtype, b: b.dtype });
+    throw new DtypeError(`matmul: a must be f32 and b f32 or f16; they are ${a.dtype} and ${b.dtype}. Use cast().`, {
+      a: a.dtype,
+      b: b.dtype,
+    });
 }
 
 /** How a matrix lies in memory: as it is named (N), or with its last two axes exchanged (T). Other views are copied. */
@@ -74,7 +80,13 @@ function product(a: Tensor, b: Tensor): Tensor {
   const strides = { aStride: flat ? 0 : M * K, bStride: b.rank === 2 ? 0 : K * N };
   const plan = planMatmul({ layout, batch, M, N, K, subgroupSize: device.subgroupSize, ...strides });
   const { kernel, params, workgroups, overrides } = plan;
-  run(kernel, { a: stored(a, left), b: stored(b, right), c: y }, params, { workgroups, overrides, types: { Weight: b.dtype } }, "matmul");
+  run(
+    kernel,
+    { a: stored(a, left), b: stored(b, right), c: y },
+    params,
+    { workgroups, overrides, types: { Weight: b.dtype } },
+    "matmul",
+  );
   return y;
 }
 

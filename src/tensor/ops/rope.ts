@@ -19,7 +19,10 @@ const op = defineOp("rope", {
   derive: ({ D, base, start }) => {
     if (D! % 2) throw new ShapeError(`rope: channels turn in pairs, so D must be even; it is ${D}.`, { D });
     if (!(base > 1) || !Number.isInteger(start) || start < 0)
-      throw new ShapeError(`rope: base is over 1 and start an integer of at least 0; base is ${base}, start is ${start}.`, { base, start });
+      throw new ShapeError(
+        `rope: base is over 1 and start an integer of at least 0; base is ${base}, start is ${start}.`,
+        { base, start },
+      );
     return {};
   },
   forward: ({ x, y, ...call }) => rotate("rope", x, y, 1, call),
@@ -33,7 +36,13 @@ function rotate(label: string, x: Tensor, y: Tensor, sign: number, { N, T, H, D,
   const HALF = D / 2 / width;
   const { workgroups, overrides, rows, steps } = spreadRows(x.device, N * T, H * HALF);
   const launch = { workgroups, overrides: { ...overrides, HALF }, types: { Vector: width === 4 ? "vec4f" : "f32" } };
-  run("rope", { x, angles: ropeTable(x.device, D, base, start + T), y }, { rows, steps, total: N * T, T, H, start, sign }, launch, label);
+  run(
+    "rope",
+    { x, angles: ropeTable(x.device, D, base, start + T), y },
+    { rows, steps, total: N * T, T, H, start, sign },
+    launch,
+    label,
+  );
 }
 
 const tables = new WeakMap<Device, Map<string, Tensor>>();
@@ -65,4 +74,5 @@ export function ropeTable(device: Device, D: number, base: number, length: numbe
 }
 
 /** x (…, T, H, D) to the same shape. `start` is the position of the first row. Source: Su et al. 2021; transformers: apply_rotary_pos_emb. */
-export const rope = (x: Tensor, { base = 10000, start = 0 }: { base?: number; start?: number } = {}): Tensor => op({ x }, { base, start }).y;
+export const rope = (x: Tensor, { base = 10000, start = 0 }: { base?: number; start?: number } = {}): Tensor =>
+  op({ x }, { base, start }).y;

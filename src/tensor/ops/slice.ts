@@ -10,12 +10,15 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
   const at = resolveAxis("slice", axis, x.rank);
   const size = x.shape[at]!;
   if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end > size || start >= end)
-    throw new ShapeError(`slice: 0 <= start < end <= ${size} along axis ${axis} of ${showShape(x.shape)}; start is ${start}, end is ${end}.`, {
-      shape: x.shape,
-      axis,
-      start,
-      end,
-    });
+    throw new ShapeError(
+      `slice: 0 <= start < end <= ${size} along axis ${axis} of ${showShape(x.shape)}; start is ${start}, end is ${end}.`,
+      {
+        shape: x.shape,
+        axis,
+        start,
+        end,
+      },
+    );
   const shape = x.shape.map((n, i) => (i === at ? end - start : n));
   const y = viewOf(x, shape, x.strides, x.offset + start * x.strides[at]!, "slice");
   record("slice", [x], [y], ([dy]) => [dy && pad(dy, at, start, size - end)]);
@@ -31,7 +34,11 @@ export function slice(x: Tensor, axis: number, start: number, end: number): Tens
  */
 export function pad(x: Tensor, axis: number, before: number, after: number): Tensor {
   const at = resolveAxis("pad", axis, x.rank);
-  if (before < 0 || after < 0) throw new ShapeError(`pad: \`before\` and \`after\` are at least 0; they are ${before} and ${after}.`, { before, after });
+  if (before < 0 || after < 0)
+    throw new ShapeError(`pad: \`before\` and \`after\` are at least 0; they are ${before} and ${after}.`, {
+      before,
+      after,
+    });
   const n = x.shape[at]!;
   const total = before + n + after;
   const shape = x.shape.map((size, i) => (i === at ? total : size));

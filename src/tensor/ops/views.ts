@@ -25,11 +25,16 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const known = shape.reduce((product, n) => (n === -1 ? product : product * n), 1);
   const full = shape.map((n) => (n === -1 ? x.size / known : n));
   if (shape.filter((n) => n === -1).length > 1 || sizeOf(full) !== x.size || !full.every(Number.isInteger))
-    throw new ShapeError(`reshape: ${showShape(x.shape)} has ${x.size} elements; ${showShape(shape)} does not hold as many.`, { from: x.shape, to: shape });
+    throw new ShapeError(
+      `reshape: ${showShape(x.shape)} has ${x.size} elements; ${showShape(shape)} does not hold as many.`,
+      { from: x.shape, to: shape },
+    );
   if (!x.contiguous) {
     // The copy is put on the tape under x, so that the gradient reaches x and not the copy.
     const copy = contiguous(x, "reshape");
-    return tracked("reshape", x, viewOf(copy, full, contiguousStrides(full), 0, "reshape"), (dy) => reshape(dy, x.shape));
+    return tracked("reshape", x, viewOf(copy, full, contiguousStrides(full), 0, "reshape"), (dy) =>
+      reshape(dy, x.shape),
+    );
   }
   return tracked("reshape", x, viewOf(x, full, contiguousStrides(full), 0, "reshape"), (dy) => reshape(dy, x.shape));
 }
@@ -38,9 +43,18 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 export function permute(x: Tensor, order: readonly number[]): Tensor {
   const axes = order.map((axis) => resolveAxis("permute", axis, x.rank));
   if (axes.length !== x.rank || new Set(axes).size !== x.rank)
-    throw new ShapeError(`permute: order must name each of the ${x.rank} axes once; it is (${order.join(", ")}).`, { order, shape: x.shape });
+    throw new ShapeError(`permute: order must name each of the ${x.rank} axes once; it is (${order.join(", ")}).`, {
+      order,
+      shape: x.shape,
+    });
   const inverse = axes.map((_, i) => axes.indexOf(i));
-  const y = viewOf(x, axes.map((axis) => x.shape[axis]!), axes.map((axis) => x.strides[axis]!), x.offset, "permute");
+  const y = viewOf(
+    x,
+    axes.map((axis) => x.shape[axis]!),
+    axes.map((axis) => x.strides[axis]!),
+    x.offset,
+    "permute",
+  );
   return tracked("permute", x, y, (dy) => permute(dy, inverse));
 }
 
@@ -57,10 +71,13 @@ export function transpose(x: Tensor, a = -2, b = -1): Tensor {
 export function expand(x: Tensor, shape: Shape): Tensor {
   const lead = shape.length - x.rank;
   if (lead < 0 || x.shape.some((n, i) => n !== 1 && n !== shape[lead + i]))
-    throw new ShapeError(`expand: ${showShape(x.shape)} does not expand to ${showShape(shape)}; only axes of size 1 and new leading axes are repeated.`, {
-      from: x.shape,
-      to: shape,
-    });
+    throw new ShapeError(
+      `expand: ${showShape(x.shape)} does not expand to ${showShape(shape)}; only axes of size 1 and new leading axes are repeated.`,
+      {
+        from: x.shape,
+        to: shape,
+      },
+    );
   const y = viewOf(x, shape, broadcastStrides(x.shape, x.strides, shape), x.offset, "expand");
   return tracked("expand", x, y, (dy) => sumTo(dy, x.shape));
 }

@@ -16,10 +16,13 @@ import { permute, reshape } from "../views.ts";
 export function patches(images: Tensor, patch: number): Tensor {
   const [B, C, H, W] = images.shape;
   if (images.rank !== 4 || !Number.isInteger(patch) || patch < 1 || H! % patch || W! % patch)
-    throw new ShapeError(`patches: images must be (B, C, H, W) with H and W multiples of the patch size ${patch}; they are ${showShape(images.shape)}.`, {
-      shape: images.shape,
-      patch,
-    });
+    throw new ShapeError(
+      `patches: images must be (B, C, H, W) with H and W multiples of the patch size ${patch}; they are ${showShape(images.shape)}.`,
+      {
+        shape: images.shape,
+        patch,
+      },
+    );
   const [rows, columns] = [H! / patch, W! / patch];
   const grid = reshape(images, [B!, C!, rows, patch, columns, patch]);
   return reshape(permute(grid, [0, 2, 4, 1, 3, 5]), [B!, rows * columns, C! * patch * patch]);
