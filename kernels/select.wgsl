@@ -1,6 +1,7 @@
 // select: one lane per position p of a canvas row b (grid.y); each lane ranks its position among the masks of the block.
 //
-//   rank[p] = how many masked q in [start, end) have confidence[q] > confidence[p], or the same and q < p
+//   late[p] = predicted[p] is one of two ids that are put off until nothing else is masked (the ends of a caption)
+//   rank[p] = how many masked q in [start, end) come before p: not late where p is, else of higher confidence, else q < p
 //   masked, in the block, rank < count:           next = predicted    change 1, committed
 //   visible, in the block, refine, confidence >= gate: next = predicted    change 2, replaced, where that differs
 //   else:                                          next = canvas       change 3 if masked, 0 if not
@@ -17,6 +18,8 @@ struct Params {
   count: u32,
   refine: u32,
   gate: f32,
+  late0: u32,
+  late1: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -32,10 +35,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let p = group.x * LANES + lane;
   if (p < params.T) {
     let own = confidence[row + p];
+    let ownLate = isLate(predicted[row + p]);
     var rank = 0u;
     for (var q = params.start; q < params.end; q++) {
       let other = confidence[row + q];
-      let before = other > own || (other == own && q < p);
+      let otherLate = isLate(predicted[row + q]);
+      let first = other > own || (other == own && q < p);
+      let before = select(ownLate, first, ownLate == otherLate);
       rank += select(0u, 1u, before && canvas[row + q] == params.maskId);
     }
     let id = canvas[row + p];
@@ -48,3 +54,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     changes[row + p] = select(select(select(0u, 3u, masked), 2u, replace && proposal != id), 1u, commit);
   }
 }
+
+fn isLate(id: u32) -> bool { return id == params.late0 || id == params.late1; }

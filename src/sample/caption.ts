@@ -62,6 +62,7 @@ export async function captionImages(
         after: ids.slice(imageStart + 1),
         maskId: idOf(specialTokens.mask),
         banned,
+        late: [idOf(specialTokens.turnEnd), idOf(specialTokens.end)],
       };
       return decoder(model, request, { ...options, ...(history || onStep ? { onStep: watch } : {}) });
     }),

@@ -45,6 +45,12 @@ export interface DecodeRequest {
   readonly maskId: number;
   /** Ids that are never chosen: the mask itself and the prompt's structure. */
   readonly banned: readonly number[];
+  /**
+   * Up to two ids that are committed only when nothing else in the block is masked: end of turn and end of text. They are sure
+   * at the far end of the canvas before anything is known about the caption, and committed first they would cut it short.
+   * LLaDA's confidence_eos_eot_inf. Default: none.
+   */
+  readonly late?: readonly number[];
 }
 
 export interface DecodeResult {
@@ -70,7 +76,7 @@ export async function decodeCanvas(
   { replace, gate = 0 }: Replacement,
 ): Promise<DecodeResult> {
   const { device, config } = model;
-  const { maskId, image, draft } = request;
+  const { maskId, image, draft, late = [] } = request;
   const B = image.shape[0]!;
   const T = config.text.canvas;
   if (!(temperature >= 0 && Number.isFinite(temperature)))
@@ -93,7 +99,7 @@ export async function decodeCanvas(
             const predicted = confidence(logits, { temperature, seed, counter: index, banned });
             return select(
               { canvas, predicted: predicted.ids, confidence: predicted.confidence },
-              { maskId, start, end, count, refine: replace, gate },
+              { maskId, start, end, count, refine: replace, gate, late },
             );
           });
           canvas.dispose();

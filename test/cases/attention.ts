@@ -61,6 +61,9 @@ export default [
       { B: 2, Tq: 33, Tk: 33, H: 2, D: 32 },
       { B: 1, Tq: 1, Tk: 70, H: 1, D: 32 },
       { B: 1, Tq: 40, Tk: 1, H: 2, D: 16 },
+      // Whole tiles of keys and of queries.
+      { B: 1, Tq: 16, Tk: 24, H: 1, D: 32 },
+      { B: 1, Tq: 16, Tk: 24, H: 1, D: 64 },
     ],
     edges: [
       // Scores of ±141, beyond the range of exp: the softmax is one-hot, and nothing overflows.

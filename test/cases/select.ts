@@ -15,8 +15,9 @@ export default defineCase({
       count: fc.integer({ min: 0, max: 40 }),
       refine: fc.boolean(),
       gate: fc.constantFrom(0, 0.5),
+      lates: fc.integer({ min: 0, max: 2 }),
     })
-    .map(({ B, T, from, length, count, refine, gate }) => ({
+    .map(({ B, T, from, length, count, refine, gate, lates }) => ({
       B,
       T,
       start: from % T,
@@ -24,24 +25,26 @@ export default defineCase({
       count,
       refine,
       gate,
+      lates,
     })),
   always: [
-    { B: 2, T: 128, start: 0, end: 128, count: 2, refine: true, gate: 0 },
-    { B: 1, T: 4096, start: 4000, end: 4096, count: 30, refine: true, gate: 0.5 },
-    { B: 3, T: 20, start: 4, end: 12, count: 100, refine: false, gate: 0 },
+    { B: 2, T: 128, start: 0, end: 128, count: 2, refine: true, gate: 0, lates: 2 },
+    { B: 1, T: 4096, start: 4000, end: 4096, count: 30, refine: true, gate: 0.5, lates: 1 },
+    { B: 3, T: 20, start: 4, end: 12, count: 100, refine: false, gate: 0, lates: 0 },
   ],
   inputs: ({ B, T }) => ({
     canvas: { shape: [B, T], dtype: "u32", draw: (random) => (random.chance(0.5) ? maskId : random.int(8)) },
     predicted: { shape: [B, T], dtype: "u32", draw: (random) => random.int(8) },
     confidence: { shape: [B, T], draw: (random) => random.int(9) / 8 }, // Eighths: equal ones are frequent.
   }),
-  reference: ({ canvas, predicted, confidence }, { B, T, start, end, count, refine, gate }) => {
+  reference: ({ canvas, predicted, confidence }, { B, T, start, end, count, refine, gate, lates }) => {
+    const isLate = (i: number) => Number(predicted!.data[i]! >= 8 - lates);
     const next = filled([B, T], (i) => canvas!.data[i]!);
     const changes = filled([B, T], (i) => (canvas!.data[i] === maskId ? 3 : 0));
     for (let b = 0; b < B; b++) {
       const block = Array.from({ length: end - start }, (_, i) => b * T + start + i);
       const masked = block.filter((i) => canvas!.data[i] === maskId);
-      masked.sort((i, j) => confidence!.data[j]! - confidence!.data[i]! || i - j);
+      masked.sort((i, j) => isLate(i) - isLate(j) || confidence!.data[j]! - confidence!.data[i]! || i - j);
       for (const i of masked.slice(0, count)) {
         next.data[i] = predicted!.data[i]!;
         changes.data[i] = 1;
@@ -59,12 +62,19 @@ export default defineCase({
     }
     return { canvas: next, changes };
   },
-  run: ({ canvas, predicted, confidence }, { B: _, T: __, ...options }) =>
-    select({ canvas: canvas!, predicted: predicted!, confidence: confidence! }, { maskId, ...options }),
+  run: ({ canvas, predicted, confidence }, { B: _, T: __, lates, ...options }) =>
+    select(
+      { canvas: canvas!, predicted: predicted!, confidence: confidence! },
+      {
+        maskId,
+        ...options,
+        late: [7, 6].slice(0, lates),
+      },
+    ),
   tolerance: 0,
   flops: ({ B, T, start, end }) => B * T * (end - start),
   bytes: ({ B, T }) => 20 * B * T,
-  bench: [{ B: 8, T: 128, start: 0, end: 128, count: 4, refine: true, gate: 0 }],
+  bench: [{ B: 8, T: 128, start: 0, end: 128, count: 4, refine: true, gate: 0, lates: 2 }],
 });
 
 /** Planted bugs that the checks above must catch. */
@@ -86,6 +96,12 @@ export const mutants: readonly Mutant[] = [
     find: "replace && proposal != id",
     replace: "replace",
     why: "a token replaced by itself counts as a change",
+  },
+  {
+    kernel: "select",
+    find: "select(ownLate, first, ownLate == otherLate)",
+    replace: "first",
+    why: "late ids are not put off",
   },
   { kernel: "select", find: "own >= params.gate", replace: "own > params.gate", why: "the gate itself is excluded" },
 ];
