@@ -8,7 +8,7 @@ export function learningRate(
     peak,
     warmup,
     steps,
-    cooldown = 0.25,
+    cooldown = 0.4,
     floor = 0.02,
   }: { peak: number; warmup: number; steps: number; cooldown?: number; floor?: number },
 ): number {
