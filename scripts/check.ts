@@ -7,6 +7,7 @@ import { ROOT } from "./imports.ts";
 
 const STEPS: readonly { name: string; command: string; remedy: string }[] = [
   { name: "types", command: "tsc --pretty", remedy: "npx tsc" },
+  { name: "declarations", command: "tsc -p tsconfig.build.json --noEmit", remedy: "npm run build" },
   { name: "lint", command: "oxlint --type-aware", remedy: "npm run lint -- --fix" },
   { name: "format", command: "oxfmt --check", remedy: "npm run format" },
   { name: "pure tests", command: "tsx scripts/run-tests.ts --pure", remedy: "npx tsx scripts/run-tests.ts --pure" },

@@ -30,12 +30,17 @@ export function parse<const O extends Options>(
   }
 }
 
+interface Bounds {
+  readonly min?: number;
+  readonly max?: number;
+}
+
 /** A whole number within bounds. */
 export function wholeNumber(
   name: string,
   text: string | undefined,
   fallback: number,
-  { min = 1, max = 1e6 } = {},
+  { min = 1, max = 1e6 }: Bounds = {},
 ): number {
   if (text === undefined) return fallback;
   const value = Number(text);
@@ -49,7 +54,7 @@ export function decimal(
   name: string,
   text: string | undefined,
   fallback: number,
-  { min = 0, max = Infinity } = {},
+  { min = 0, max = Infinity }: Bounds = {},
 ): number {
   if (text === undefined) return fallback;
   const value = Number(text);

@@ -5,8 +5,18 @@
 import { lanesOf, run } from "./run.ts";
 import { empty, type Tensor } from "./tensor.ts";
 
-/** Rows of one slice, and how many slices N rows make: one when the columns alone fill the device. And how to launch them. */
-export function sliceRows(x: Tensor, N: number, C: number) {
+/** Rows of one slice, how many slices there are, and how the kernels are launched on them. */
+export interface RowSlices {
+  readonly rows: number;
+  readonly slices: number;
+  /** Columns as the kernel counts them: elements, or vectors of four. */
+  readonly columns: number;
+  readonly variant: { readonly overrides: { readonly LANES: number }; readonly types: { readonly Element: string } };
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** Slices for N rows of C columns: one when the columns alone fill the device. */
+export function sliceRows(x: Tensor, N: number, C: number): RowSlices {
   const isWide = C % 4 === 0;
   const LANES = lanesOf(x.device);
   const columns = isWide ? C / 4 : C;
@@ -16,7 +26,7 @@ export function sliceRows(x: Tensor, N: number, C: number) {
   const slices = Math.ceil(N / rows);
   const across = Math.min(groups, 32768);
   const variant = { overrides: { LANES }, types: { Element: isWide ? "vec4f" : "f32" } };
-  return { rows, slices, columns, variant, workgroups: [across, slices, Math.ceil(groups / across)] as const };
+  return { rows, slices, columns, variant, workgroups: [across, slices, Math.ceil(groups / across)] };
 }
 
 /** y (C) = scale · Σ_n x (N, C), for contiguous tensors. */
