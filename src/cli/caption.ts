@@ -6,7 +6,16 @@ import { captionImages, captionLength } from "../sample/caption.ts";
 import { maskPredict } from "../sample/maskPredict.ts";
 import { refineWith } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
-import { decimal, oneOf, parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
+import {
+  decimal,
+  decodeOptions,
+  oneOf,
+  parse,
+  shippedCheckpoint,
+  tokenizerFor,
+  UsageError,
+  wholeNumber,
+} from "./usage.ts";
 
 const help = `rediff caption PICTURE [options]
 
@@ -15,6 +24,8 @@ Describes a PNG or JPEG picture. The shipped model knows flags.
   --decoder NAME         refine (section 3.4, default) or mask
   --tokens-per-step N    tokens committed a step (default 1)
   --block N              decode in blocks of N tokens, left to right (default: the whole canvas)
+  --ends WHEN            last: the ends of a caption are committed after everything else in the block (default); any: by
+                         confidence, as every token, which makes captions short
   --gate P               refine only: replace a token when the new one has at least this probability (default 0)
   --temperature X        0 takes the most probable token (default), above it samples
   --seed N               of the sampling (default 0)
@@ -28,6 +39,7 @@ export async function run(args: readonly string[]): Promise<void> {
       decoder: { type: "string" },
       "tokens-per-step": { type: "string" },
       block: { type: "string" },
+      ends: { type: "string" },
       gate: { type: "string" },
       temperature: { type: "string" },
       seed: { type: "string" },
@@ -43,7 +55,7 @@ export async function run(args: readonly string[]): Promise<void> {
     throw new UsageError(`caption takes one picture; ${positionals.length} were given. See \`rediff caption --help\`.`);
   const decoderName = oneOf("decoder", values.decoder, "refine", ["refine", "mask"]);
   const tokensPerStep = wholeNumber("tokens-per-step", values["tokens-per-step"], 1, { max: 4096 });
-  const block = values.block === undefined ? {} : { block: wholeNumber("block", values.block, 1, { max: 4096 }) };
+  const decode = decodeOptions(values);
   const temperature = decimal("temperature", values.temperature, 0, { max: 100 });
   const seed = wholeNumber("seed", values.seed, 0, { min: 0, max: 2 ** 31 });
   const gate = decimal("gate", values.gate, 0, { max: 1 });
@@ -58,7 +70,7 @@ export async function run(args: readonly string[]): Promise<void> {
     const tokenizer = tokenizerFor(checkpoint);
     const pixels = toPixels(picture, model.config.vision.imageSize);
     const decoder = decoderName === "mask" ? maskPredict : refineWith(gate);
-    const options = { tokensPerStep, temperature, seed, ...block, history: values.json === true };
+    const options = { tokensPerStep, temperature, seed, ...decode, history: values.json === true };
     const started = performance.now();
     const [caption] = await captionImages(model, tokenizer, [pixels], decoder, options);
     const ms = performance.now() - started;

@@ -7,7 +7,7 @@ import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
 import { progressLine } from "../train/log.ts";
 import { adapterLine } from "./adapter.ts";
-import { parse, shippedCheckpoint, tokenizerFor, wholeNumber } from "./usage.ts";
+import { decodeOptions, parse, shippedCheckpoint, tokenizerFor, wholeNumber } from "./usage.ts";
 
 const help = `rediff eval [options]
 
@@ -16,6 +16,8 @@ Captions hold-out flags whose facts are known, and counts.
   --checkpoint DIR         default: the shipped one
   --count N                flags (default 100)
   --tokens-per-step LIST   default 1,2,4,8
+  --block N                decode in blocks of N tokens (default: the whole canvas)
+  --ends WHEN              last or any: when the ends of a caption may be committed (default last)
   --difficulty N           0, 1 or 2 (default 2: everything)
   --out FILE               also write the scores as JSON`;
 
@@ -24,6 +26,8 @@ export async function run(args: readonly string[]): Promise<void> {
     checkpoint: { type: "string" },
     count: { type: "string" },
     "tokens-per-step": { type: "string" },
+    block: { type: "string" },
+    ends: { type: "string" },
     difficulty: { type: "string" },
     out: { type: "string" },
     help: { type: "boolean", short: "h" },
@@ -34,6 +38,7 @@ export async function run(args: readonly string[]): Promise<void> {
     .split(",")
     .map((text) => wholeNumber("tokens-per-step", text, 1, { max: 4096 }));
   const difficulty = wholeNumber("difficulty", values.difficulty, 2, { min: 0, max: 2 }) as 0 | 1 | 2;
+  const decode = decodeOptions(values);
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
   const device = await openDevice();
   const model = loadModel(device, checkpoint);
@@ -50,7 +55,13 @@ export async function run(args: readonly string[]): Promise<void> {
   for (const [name, decoder] of decoders) {
     for (const tokensPerStep of speeds) {
       const onBatch = (done: number) => line.show(`${name}, ${tokensPerStep} a step: ${done} of ${count}`);
-      const { summary } = await scoreOnFlags(model, tokenizer, decoder, { count, tokensPerStep, difficulty, onBatch });
+      const { summary } = await scoreOnFlags(model, tokenizer, decoder, {
+        ...decode,
+        count,
+        tokensPerStep,
+        difficulty,
+        onBatch,
+      });
       rows.push({ decoder: name, tokensPerStep, ...summary });
       line.end();
       console.log(

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { ImageError } from "../data/resize.ts";
 import { loadTokenizer, type Tokenizer, TokenizerError } from "../model/tokenizer.ts";
+import type { CaptionOptions } from "../sample/caption.ts";
 import { RediffError } from "../tensor/index.ts";
 
 /** A command was called in a way that it does not take. */
@@ -76,6 +77,17 @@ export function oneOf<const T extends string>(
   const found = allowed.find((value) => value === text);
   if (!found) throw new UsageError(`--${name} must be one of ${allowed.join(", ")}; it is ${text}.`, { name, text });
   return found;
+}
+
+/** `--block` and `--ends`, which every command that decodes takes. */
+export function decodeOptions(values: {
+  readonly block?: string;
+  readonly ends?: string;
+}): Pick<CaptionOptions, "block" | "ends"> {
+  return {
+    ends: oneOf("ends", values.ends, "last", ["last", "any"]),
+    ...(values.block === undefined ? {} : { block: wholeNumber("block", values.block, 1, { max: 4096 }) }),
+  };
 }
 
 const root = new URL("../../", import.meta.url);

@@ -5,7 +5,7 @@ import { renderFlag } from "../data/flagRenderer.ts";
 import { normalise } from "../data/resize.ts";
 import type { Rediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
-import { captionImages } from "../sample/caption.ts";
+import { captionImages, type CaptionOptions } from "../sample/caption.ts";
 import type { Decoder } from "../sample/decoder.ts";
 
 /** Hold-out flags come from a seed that training never uses: `rediff train` takes seeds up to 2^31. */
@@ -30,9 +30,8 @@ export interface ScoredFlags {
   readonly examples: readonly { readonly index: number; readonly text: string }[];
 }
 
-export interface ScoreOptions {
+export interface ScoreOptions extends Omit<CaptionOptions, "history" | "onStep"> {
   readonly count: number;
-  readonly tokensPerStep: number;
   readonly batch?: number;
   readonly difficulty?: 0 | 1 | 2;
   readonly onBatch?: (done: number) => void;
@@ -42,7 +41,7 @@ export async function scoreOnFlags(
   model: Rediff,
   tokenizer: Tokenizer,
   decoder: Decoder,
-  { count, tokensPerStep, batch = 16, difficulty = 2, onBatch }: ScoreOptions,
+  { count, batch = 16, difficulty = 2, onBatch, ...decode }: ScoreOptions,
 ): Promise<ScoredFlags> {
   const S = model.config.vision.imageSize;
   const examples: { index: number; text: string }[] = [];
@@ -53,7 +52,7 @@ export async function scoreOnFlags(
     const pixels = specs.map((spec, i) =>
       normalise(renderFlag(spec, { width: S, height: S, wear: { seed: indices[i]! } })),
     );
-    const captions = await captionImages(model, tokenizer, pixels, decoder, { tokensPerStep });
+    const captions = await captionImages(model, tokenizer, pixels, decoder, decode);
     captions.forEach(({ text }, i) => {
       const score = scoreCaption(text, specs[i]!);
       coverage += score.coverage;

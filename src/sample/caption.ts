@@ -21,6 +21,12 @@ export interface Caption {
 }
 
 export interface CaptionOptions extends Omit<DecodeOptions, "onStep"> {
+  /**
+   * When the ends of a caption (end of turn, and the fill behind it) may be committed: `any` time, by confidence as everything
+   * else, or `last`, when nothing else in the block is masked. They are sure at the far end of the canvas before anything is
+   * known about the caption: with `any` captions come out short, with `last` and one block long.
+   */
+  readonly ends?: "any" | "last";
   readonly history?: boolean;
   /** Called after every step with the canvases of all pictures. */
   readonly onStep?: (step: DecodeStep) => void;
@@ -32,7 +38,7 @@ export async function captionImages(
   tokenizer: Tokenizer,
   pixels: readonly Float32Array[],
   decoder: Decoder,
-  { history = false, onStep, ...options }: CaptionOptions,
+  { history = false, onStep, ends = "last", ...options }: CaptionOptions,
 ): Promise<Caption[]> {
   const { device, config } = model;
   const S = config.vision.imageSize;
@@ -62,7 +68,7 @@ export async function captionImages(
         after: ids.slice(imageStart + 1),
         maskId: idOf(specialTokens.mask),
         banned,
-        late: [idOf(specialTokens.turnEnd), idOf(specialTokens.end)],
+        late: ends === "last" ? [idOf(specialTokens.turnEnd), idOf(specialTokens.end)] : [],
       };
       return decoder(model, request, { ...options, ...(history || onStep ? { onStep: watch } : {}) });
     }),
