@@ -1,6 +1,7 @@
 /**
  * `npm run demo`: real flags, captioned by mask prediction and by refining at 8 tokens a step, side by side, tokens
- * changing colour as they are revised; then a report with pictures.
+ * changing colour as they are revised; beside them what mask prediction says with all the time it wants, one token a step;
+ * then a report with pictures.
  */
 import { resolve } from "node:path";
 import { realFlagImage, realFlags } from "../data/realFlags.ts";
@@ -14,7 +15,7 @@ import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
 import { adapterLine } from "./adapter.ts";
 import { captionReport, type ReportedFlag } from "./report.ts";
-import { columns, paintCanvas, rewrite, wrap } from "./terminal.ts";
+import { columns, paint, paintCanvas, rewrite, wrap } from "./terminal.ts";
 import { parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
 
 const help = `rediff demo [options]
@@ -54,9 +55,8 @@ export async function run(args: readonly string[]): Promise<void> {
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
   const model = loadModel(device, checkpoint);
   const tokenizer = tokenizerFor(checkpoint);
-  console.log(
-    `Three kinds of token: \u001b[1mjust committed\u001b[0m, \u001b[33mreplaced by the refining decoder\u001b[0m, settled. ${tokensPerStep} tokens a step.\n`,
-  );
+  const legend = `${paint("bold", "just committed")}, ${paint("yellow", "replaced by the refining decoder")}, settled`;
+  console.log(`${tokensPerStep} tokens a step. Tokens: ${legend}.\n`);
 
   const shown: ReportedFlag[] = [];
   for (const flag of chosen) {
@@ -77,7 +77,9 @@ export async function run(args: readonly string[]): Promise<void> {
       captions[name] = caption!;
     }
     frame.end(sideBySide(panels, tokenizer));
-    shown.push({ flag, captions: captions });
+    const [slow] = await captionImages(model, tokenizer, [pixels], maskPredict, { tokensPerStep: 1 });
+    console.log(`${wrap(`mask prediction, 1 token a step: ${slow!.text}`, columns())}\n`);
+    shown.push({ flag, captions: captions as Record<DecoderName, Caption>, slow: slow!.text });
   }
 
   const out = resolve(values.out ?? "runs/demo/report.html");
@@ -94,7 +96,7 @@ function sideBySide(
   const blocks = panels.map(({ title, steps }) => {
     const replaced = steps.reduce((sum, { changes }) => sum + changes.filter((change) => change === 2).length, 0);
     const header = `${title}, step ${steps.length}${replaced ? `, ${replaced} tokens replaced` : ""}`;
-    return [`\u001b[2m${header}\u001b[0m`, ...paintCanvas(steps.at(-1), tokenizer, width)];
+    return [paint("dim", header), ...paintCanvas(steps.at(-1), tokenizer, width)];
   });
   const visible = (text: string) => text.replace(/\u001b\[[\d;]*m/g, "").length;
   const rows = Math.max(...blocks.map((lines) => lines.length));

@@ -29,6 +29,8 @@ export interface ReportedFlag {
   readonly flag: RealFlag;
   /** By the decoder's name, with their histories. */
   readonly captions: Readonly<Record<string, Caption>>;
+  /** What mask prediction says at one token a step. */
+  readonly slow: string;
 }
 
 const classes = ["kept", "committed", "replaced", "masked"] as const;
@@ -51,12 +53,13 @@ ${articles.join("\n")}
 `;
 }
 
-async function article({ flag, captions }: ReportedFlag, tokenizer: Tokenizer): Promise<string> {
+async function article({ flag, captions, slow }: ReportedFlag, tokenizer: Tokenizer): Promise<string> {
   const picture = (await readFile(realFlagPath(flag))).toString("base64");
   const last = Math.max(...Object.values(captions).map(({ history }) => history.length)) - 1;
   const panels = Object.entries(captions).map(([name, caption]) => panel(name, caption, tokenizer));
   return `<article>
-<header><h2>${escape(flag.name)}</h2><small>A person wrote: ${escape(flag.visual)}</small></header>
+<header><h2>${escape(flag.name)}</h2><small>A person wrote: ${escape(flag.visual)}<br>
+Mask prediction, 1 token a step: ${escape(slow)}</small></header>
 <img alt="Flag of ${escape(flag.name)}" src="data:image/png;base64,${picture}">
 ${panels.join("\n")}
 <label class="controls"><input type="range" min="0" max="${last}" value="${last}"> <output></output></label>

@@ -16,11 +16,19 @@ export function wrap(text: string, width: number): string {
   return lines.join("\n");
 }
 
+const codes = { bold: 1, dim: 2, yellow: 33 } as const;
+
+/** Text in a style, on a terminal that shows styles; elsewhere the text alone. */
+export function paint(style: keyof typeof codes, text: string): string {
+  const shows = process.stdout.isTTY && !process.env["NO_COLOR"];
+  return shows ? `\u001b[${codes[style]}m${text}\u001b[0m` : text;
+}
+
 const paints: Readonly<Record<number, (text: string) => string>> = {
   [Change.kept]: (text) => text,
-  [Change.committed]: (text) => `\u001b[1m${text}\u001b[0m`,
-  [Change.replaced]: (text) => `\u001b[33m${text}\u001b[0m`,
-  [Change.masked]: () => `\u001b[2m·\u001b[0m`,
+  [Change.committed]: (text) => paint("bold", text),
+  [Change.replaced]: (text) => paint("yellow", text),
+  [Change.masked]: (text) => paint("dim", text),
 };
 
 /** The canvas as lines of at most `width` letters: masks as dots, tokens coloured by what the step did to them. */
