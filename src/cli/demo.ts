@@ -60,7 +60,7 @@ export async function run(args: readonly string[]): Promise<void> {
 
   const shown: ReportedFlag[] = [];
   for (const flag of chosen) {
-    console.log(`${flag.name} — a person wrote: ${wrap(flag.visual, columns())}\n`);
+    console.log(`${wrap(`${flag.name} — a person wrote: ${flag.visual}`, columns())}\n`);
     const pixels = toPixels(await realFlagImage(flag), model.config.vision.imageSize);
     const captions: Partial<Record<DecoderName, Caption>> = {};
     const panels = names.map((name) => ({ title: name, steps: [] as CaptionStep[] }));
