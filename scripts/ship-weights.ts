@@ -1,7 +1,7 @@
 /**
  * Puts the model of a finished run into weights/, scores it, and writes its card.
  *
- *   tsx scripts/ship-weights.ts runs/base small-base "mask prediction only (eq. 1, 2)" --count 64
+ *   tsx scripts/ship-weights.ts runs/base small-base "mask prediction only (eq. 1, 2)" --count 64 --note "what else there is to say"
  */
 import { copyFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import type { TrainOptions } from "../src/train/base.ts";
 import { ROOT } from "./imports.ts";
 
 const { values, positionals } = parseArgs({
-  options: { count: { type: "string", default: "64" } },
+  options: { count: { type: "string", default: "64" }, note: { type: "string", default: "" } },
   allowPositionals: true,
 });
 const [run, name, what] = positionals;
@@ -83,7 +83,7 @@ npx tsx scripts/ship-weights.ts runs/base ${name} "${what}" --count ${count}
 
 Options: \`${JSON.stringify(plain)}\`
 Curriculum (canvas length, and shares of flags of difficulty 0, 1, 2, until a share of the steps): \`${JSON.stringify(curriculum)}\`
-The run was stopped and resumed several times, and \`--steps\` was changed on the way before the learning rate began to fall.
+${values.note}
 
 ## Scores on ${count} hold-out procedural flags (difficulty 2)
 
