@@ -113,7 +113,7 @@ describe("caption", () => {
   test("refuses options out of range", async () => {
     for (const n of ["0", "-1", "1e9", "x", "1.5", ""])
       refused(await caption(flag, `--tokens-per-step=${n}`), /--tokens-per-step must be a whole number from 1 to 4096/);
-    refused(await caption(flag, "--decoder", "beam"), /--decoder must be one of refine, mask/);
+    refused(await caption(flag, "--decoder", "beam"), /--decoder must be one of mask, refine/);
     refused(await caption(flag, "--temperature=-1"), /--temperature must be a number from 0 to 100; it is -1/);
     refused(await caption(flag, "--temperature", "-1"), /A value that begins with - is written --name=-1/);
     refused(await caption(flag, "--colour"), /Unknown option '--colour'/);

@@ -21,7 +21,7 @@ const help = `rediff caption PICTURE [options]
 
 Describes a PNG or JPEG picture. The shipped model knows flags.
 
-  --decoder NAME         refine (section 3.4, default) or mask
+  --decoder NAME         mask (default: the shipped base model has not learned to revise) or refine (section 3.4)
   --tokens-per-step N    tokens committed a step (default 1)
   --block N              decode in blocks of N tokens, left to right (default: the whole canvas)
   --ends WHEN            last: the ends of a caption are committed after everything else in the block (default); any: by
@@ -53,13 +53,13 @@ export async function run(args: readonly string[]): Promise<void> {
   const [path] = positionals;
   if (path === undefined || positionals.length > 1)
     throw new UsageError(`caption takes one picture; ${positionals.length} were given. See \`rediff caption --help\`.`);
-  const decoderName = oneOf("decoder", values.decoder, "refine", ["refine", "mask"]);
+  const decoderName = oneOf("decoder", values.decoder, "mask", ["mask", "refine"]);
   const tokensPerStep = wholeNumber("tokens-per-step", values["tokens-per-step"], 1, { max: 4096 });
   const decode = decodeOptions(values);
   const temperature = decimal("temperature", values.temperature, 0, { max: 100 });
   const seed = wholeNumber("seed", values.seed, 0, { min: 0, max: 2 ** 31 });
   const gate = decimal("gate", values.gate, 0, { max: 1 });
-  if (values.gate !== undefined && decoderName === "mask")
+  if (values.gate !== undefined && decoderName !== "refine")
     throw new UsageError("--gate belongs to --decoder refine; mask prediction replaces nothing.");
   const picture = await readImage(path);
 
