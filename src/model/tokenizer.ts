@@ -187,3 +187,9 @@ export function buildPrompt(tokenizer: Tokenizer, question: string, imageTokens:
   ];
   return { ids, imageStart: before.length, imageTokens };
 }
+
+/** The ids of the captioning prompt before and after the image tokens, for models that splice the image in between. */
+export function promptIds(tokenizer: Tokenizer): { before: number[]; after: number[] } {
+  const { ids, imageStart } = buildPrompt(tokenizer, describeQuestion, 1);
+  return { before: ids.slice(0, imageStart), after: ids.slice(imageStart + 1) };
+}

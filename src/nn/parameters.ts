@@ -1,5 +1,5 @@
 /** Parameters: tensors by name. Names are those of the Hugging Face checkpoints, so that files go both ways. */
-import { type Device, keep, RediffError, showShape, type Shape, type Tensor, tensor } from "../tensor/index.ts";
+import { type Device, keep, RediffError, type Shape, type Tensor, tensor } from "../tensor/index.ts";
 
 /** Name, shape and how the values begin. */
 export interface ParameterSpec {
@@ -50,5 +50,3 @@ export function disposeParameters(parameters: Parameters): void {
 
 export const countParameters = (specs: readonly ParameterSpec[]): number =>
   specs.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
-
-export const describe = ({ name, shape }: ParameterSpec): string => `${name} ${showShape(shape)}`;

@@ -1,6 +1,6 @@
 /** From pixels to captions: encode the picture once, decode the canvas, read the text off it. */
 import { encodeImage, type Rediff } from "../model/rediff.ts";
-import { buildPrompt, describeQuestion, specialTokens, type Tokenizer } from "../model/tokenizer.ts";
+import { promptIds, specialTokens, type Tokenizer } from "../model/tokenizer.ts";
 import { noGrad, scope, ShapeError, tensor } from "../tensor/index.ts";
 import type { DecodeOptions, DecodeStep, Decoder } from "./decoder.ts";
 
@@ -49,7 +49,6 @@ export async function captionImages(
     );
   const all = new Float32Array(B * 3 * S * S);
   pixels.forEach((picture, i) => all.set(picture, i * 3 * S * S));
-  const { ids, imageStart } = buildPrompt(tokenizer, describeQuestion, 1);
   const { idOf } = tokenizer;
   const banned = [specialTokens.start, specialTokens.headerStart, specialTokens.headerEnd, specialTokens.image].map(
     idOf,
@@ -64,8 +63,7 @@ export async function captionImages(
       const image = encodeImage(model, tensor(device, all, [B, 3, S, S], "f32", "pixels"));
       const request = {
         image,
-        before: ids.slice(0, imageStart),
-        after: ids.slice(imageStart + 1),
+        ...promptIds(tokenizer),
         maskId: idOf(specialTokens.mask),
         banned,
         late: ends === "last" ? [idOf(specialTokens.turnEnd), idOf(specialTokens.end)] : [],

@@ -6,7 +6,7 @@
 import { loadState, saveState, type TrainingState } from "../model/checkpoint.ts";
 import { preset } from "../model/config.ts";
 import { createRediff } from "../model/rediff.ts";
-import type { Tokenizer } from "../model/tokenizer.ts";
+import { promptIds, type Tokenizer } from "../model/tokenizer.ts";
 import {
   adamW,
   backward,
@@ -21,7 +21,7 @@ import {
   zeros,
 } from "../tensor/index.ts";
 import { type Batch, type Difficulty, drawBatch } from "./batch.ts";
-import { maskLoss, promptIds } from "./maskLoss.ts";
+import { maskLoss } from "./maskLoss.ts";
 import { learningRate } from "./schedule.ts";
 
 /** One stretch of a curriculum. */

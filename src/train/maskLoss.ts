@@ -1,14 +1,7 @@
 /** The loss of mask prediction, eq. 2, from a batch to one number on the tape. */
 import { canvasLogits, encodeImage, type Rediff } from "../model/rediff.ts";
-import { buildPrompt, describeQuestion, type Tokenizer } from "../model/tokenizer.ts";
 import { crossEntropy, sum, type Tensor, tensor } from "../tensor/index.ts";
 import type { Batch } from "./batch.ts";
-
-/** Prompt ids before and after the image tokens. */
-export function promptIds(tokenizer: Tokenizer): { before: number[]; after: number[] } {
-  const { ids, imageStart } = buildPrompt(tokenizer, describeQuestion, 1);
-  return { before: ids.slice(0, imageStart), after: ids.slice(imageStart + 1) };
-}
 
 /** Uploads a batch and records its forward pass. The result is one number on the tape, eq. 2. */
 export function maskLoss(

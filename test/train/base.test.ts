@@ -9,11 +9,11 @@ import { disposeState, loadModel, saveModel } from "../../src/model/checkpoint.t
 import { preset } from "../../src/model/config.ts";
 import { createRediff, disposeRediff } from "../../src/model/rediff.ts";
 import { CheckpointError, parseSafetensors } from "../../src/model/safetensors.ts";
-import { loadTokenizer } from "../../src/model/tokenizer.ts";
+import { loadTokenizer, promptIds } from "../../src/model/tokenizer.ts";
 import { type Device, openDevice, randomStream, scope } from "../../src/tensor/index.ts";
 import { createTrainer, defaultTrainOptions, phaseAt, type TrainOptions } from "../../src/train/base.ts";
 import { drawBatch } from "../../src/train/batch.ts";
-import { maskLoss, promptIds } from "../../src/train/maskLoss.ts";
+import { maskLoss } from "../../src/train/maskLoss.ts";
 import { maskAnswer, noiseLevels } from "../../src/train/noise.ts";
 import { learningRate } from "../../src/train/schedule.ts";
 
