@@ -1,5 +1,5 @@
 // attentionBackwardKeyLanes: one subgroup of 8 lanes per 32 keys of one head (b, h); lane n has keys n, n + 8, n + 16,
-// n + 24. Writes dk and dv. Runs after the query kernel, whose row sums delta it reads.
+// n + 24. Writes dk, dv, and ds for the query kernel. The launch begins at head number `first` of the B·H heads.
 //
 //   p[i,j] = exp(s[i,j] − l[i])     ds[i,j] = p[i,j] (Σ_d dy[i,d] v[j,d] − delta[i])
 //   dk[j,d] = scale Σ_i ds[i,j] q[i,d]     dv[j,d] = Σ_i p[i,j] dy[i,d]
@@ -7,17 +7,17 @@
 // Queries come eight at a time: each lane loads one and shuffles pass it round.
 enable subgroups;
 
-struct Params { H: u32, Tq: u32, Tk: u32, D: u32, scale: f32 }
+struct Params { H: u32, Tq: u32, Tk: u32, D: u32, scale: f32, first: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>; // (B, Tq, H, D)
 @group(0) @binding(2) var<storage, read> k: array<vec4f>; // (B, Tk, H, D)
 @group(0) @binding(3) var<storage, read> v: array<vec4f>; // (B, Tk, H, D)
-@group(0) @binding(4) var<storage, read> l: array<f32>; // (B, H, Tq)
-@group(0) @binding(5) var<storage, read> delta: array<f32>; // (B, H, Tq)
-@group(0) @binding(6) var<storage, read> dy: array<vec4f>; // (B, Tq, H, D)
-@group(0) @binding(7) var<storage, read_write> dk: array<vec4f>; // (B, Tk, H, D)
-@group(0) @binding(8) var<storage, read_write> dv: array<vec4f>; // (B, Tk, H, D)
+@group(0) @binding(4) var<storage, read> rows: array<vec4f>; // (B, H, Tq): l, delta, number of keys
+@group(0) @binding(5) var<storage, read> dy: array<vec4f>; // (B, Tq, H, D)
+@group(0) @binding(6) var<storage, read_write> dk: array<vec4f>; // (B, Tk, H, D)
+@group(0) @binding(7) var<storage, read_write> dv: array<vec4f>; // (B, Tk, H, D)
+@group(0) @binding(8) var<storage, read_write> ds: array<vec4f>; // (heads of this launch, Tk, ⌈Tq/4⌉): ds of four queries
 
 const QUERIES = 8u;
 const MOST = 32u; // chunks of four channels: D is at most 128
@@ -25,11 +25,13 @@ const LOG2_E = 1.4426950408889634; // scores are kept in units of log 2, so that
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let head = group.y;
-  let batch = group.z;
+  let head = (params.first + group.y) % params.H;
+  let batch = (params.first + group.y) / params.H;
   let chunks = params.D / 4; // at run time, so that loops over chunks stay loops
-  let rows = vec4u(0, 8, 16, 24) + group.x * 32 + lane;
-  let at = ((batch * params.Tk + min(rows, vec4u(params.Tk - 1))) * params.H + head) * chunks;
+  let own = vec4u(0, 8, 16, 24) + group.x * 32 + lane;
+  let quads = (params.Tq + 3) / 4;
+  let at_ds = (group.y * params.Tk + own) * quads;
+  let at = ((batch * params.Tk + min(own, vec4u(params.Tk - 1))) * params.H + head) * chunks;
 
   var key: array<mat4x4f, MOST>;
   var value: array<mat4x4f, MOST>;
@@ -45,8 +47,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   for (var start = 0u; start < params.Tq; start += QUERIES) {
     let i_lane = min(start + lane, params.Tq - 1);
     let row = ((batch * params.Tq + i_lane) * params.H + head) * chunks;
-    let lse = l[(batch * params.H + head) * params.Tq + i_lane] * LOG2_E;
-    let inner = delta[(batch * params.H + head) * params.Tq + i_lane];
+    let saved = rows[(batch * params.H + head) * params.Tq + i_lane];
+    let lse = saved.x * LOG2_E;
+    let inner = saved.y;
+    let here = vec4f(own) < vec4f(saved.z); // the number of keys is the same for all queries of the batch row
 
     var p = array<vec4f, QUERIES>(); // first s
     for (var c = 0u; c < chunks; c++) {
@@ -57,30 +61,34 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
         p[i] += four[0] * x.x + four[1] * x.y + four[2] * x.z + four[3] * x.w;
       }
     }
-    var ds = array<vec4f, QUERIES>(); // first dp
+    var dp = array<vec4f, QUERIES>(); // then ds
     for (var c = 0u; c < chunks; c++) {
       let mine = dy[row + c];
       let four = value[c];
       for (var i = 0u; i < QUERIES; i++) {
         let x = subgroupShuffle(mine, i);
-        ds[i] += four[0] * x.x + four[1] * x.y + four[2] * x.z + four[3] * x.w;
+        dp[i] += four[0] * x.x + four[1] * x.y + four[2] * x.z + four[3] * x.w;
       }
     }
 
     for (var i = 0u; i < QUERIES; i++) {
-      p[i] = select(vec4f(), exp2(p[i] - subgroupShuffle(lse, i)), start + i < params.Tq);
-      ds[i] = p[i] * (ds[i] - subgroupShuffle(inner, i));
+      let inside = here & vec4<bool>(start + i < params.Tq);
+      p[i] = select(vec4f(), exp2(p[i] - subgroupShuffle(lse, i)), inside);
+      dp[i] = select(vec4f(), p[i] * (dp[i] - subgroupShuffle(inner, i)), inside);
     }
+
+    keep(at_ds + start / 4, own < vec4u(params.Tk), mat4x4f(dp[0], dp[1], dp[2], dp[3]));
+    keep(at_ds + start / 4 + 1, own < vec4u(select(0, params.Tk, start + 4 < params.Tq)), mat4x4f(dp[4], dp[5], dp[6], dp[7]));
 
     for (var c = 0u; c < chunks; c++) {
       let mine = q[row + c];
       var four = sum_k[c];
       for (var i = 0u; i < QUERIES; i++) {
         let x = subgroupShuffle(mine, i);
-        four[0] += ds[i] * x.x;
-        four[1] += ds[i] * x.y;
-        four[2] += ds[i] * x.z;
-        four[3] += ds[i] * x.w;
+        four[0] += dp[i] * x.x;
+        four[1] += dp[i] * x.y;
+        four[2] += dp[i] * x.z;
+        four[3] += dp[i] * x.w;
       }
       sum_k[c] = four;
     }
@@ -102,10 +110,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     let four_k = transpose(sum_k[c]);
     let four_v = transpose(sum_v[c]);
     for (var r = 0u; r < 4; r++) {
-      if (rows[r] < params.Tk) {
+      if (own[r] < params.Tk) {
         dk[at[r] + c] = four_k[r] * params.scale;
         dv[at[r] + c] = four_v[r];
       }
     }
   }
+}
+
+// Keeps ds of four queries, one a column, for each of the lane's keys that is inside.
+fn keep(at: vec4u, inside: vec4<bool>, four: mat4x4f) {
+  let byKey = transpose(four);
+  if (inside.x) { ds[at.x] = byKey[0]; }
+  if (inside.y) { ds[at.y] = byKey[1]; }
+  if (inside.z) { ds[at.z] = byKey[2]; }
+  if (inside.w) { ds[at.w] = byKey[3]; }
 }

@@ -2,18 +2,21 @@
 //
 //   s[i,j] = scale Σ_d q[i,d] k[j,d]     l[i] = log Σ_j exp(s[i,j])     o[i,d] = Σ_j exp(s[i,j] − l[i]) v[j,d]
 //
+// Where `continues` is 1, o and l hold the result for earlier keys, and these are added: their sum is o, with weight exp(l).
+//
 // Keys come eight at a time: each lane loads one and shuffles pass it round. A vec4f holds one number for each of the
 // lane's four queries; a mat4x4f holds four channels of them, one channel a column.
 enable subgroups;
 
-struct Params { H: u32, Tq: u32, Tk: u32, D: u32, scale: f32 }
+struct Params { H: u32, Tq: u32, Tk: u32, D: u32, scale: f32, ragged: u32, continues: u32 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>; // (B, Tq, H, D)
 @group(0) @binding(2) var<storage, read> k: array<vec4f>; // (B, Tk, H, D)
 @group(0) @binding(3) var<storage, read> v: array<vec4f>; // (B, Tk, H, D)
-@group(0) @binding(4) var<storage, read_write> o: array<vec4f>; // (B, Tq, H, D)
-@group(0) @binding(5) var<storage, read_write> l: array<f32>; // (B, H, Tq)
+@group(0) @binding(4) var<storage, read> lengths: array<u32>; // (B) keys of each batch row, where ragged is 1
+@group(0) @binding(5) var<storage, read_write> o: array<vec4f>; // (B, Tq, H, D)
+@group(0) @binding(6) var<storage, read_write> l: array<f32>; // (B, H, Tq)
 
 const KEYS = 8u;
 const MOST = 32u; // chunks of four channels: D is at most 128
@@ -25,7 +28,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
   let batch = group.z;
   let chunks = params.D / 4; // at run time, so that loops over chunks stay loops
   let rows = vec4u(0, 8, 16, 24) + group.x * 32 + lane;
-  let at = ((batch * params.Tq + min(rows, vec4u(params.Tq - 1))) * params.H + head) * chunks;
+  let safe = min(rows, vec4u(params.Tq - 1));
+  let at = ((batch * params.Tq + safe) * params.H + head) * chunks;
+  let at_l = (batch * params.H + head) * params.Tq + safe;
+  let count = select(params.Tk, min(lengths[batch], params.Tk), params.ragged == 1u);
 
   var query: array<mat4x4f, MOST>;
   var sum: array<mat4x4f, MOST>; // Σ_j exp(s − m) v, with m the largest score so far
@@ -36,8 +42,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 
   var m = vec4f(-1e30);
   var z = vec4f(); // Σ_j exp(s − m)
-  for (var start = 0u; start < params.Tk; start += KEYS) {
-    let row = ((batch * params.Tk + min(start + lane, params.Tk - 1)) * params.H + head) * chunks;
+  if (params.continues == 1u) {
+    m = vec4f(l[at_l.x], l[at_l.y], l[at_l.z], l[at_l.w]) * LOG2_E;
+    z = vec4f(1.0);
+    for (var c = 0u; c < chunks; c++) { sum[c] = transpose(mat4x4f(o[at.x + c], o[at.y + c], o[at.z + c], o[at.w + c])); }
+  }
+  for (var start = 0u; start < count; start += KEYS) {
+    let row = ((batch * params.Tk + min(start + lane, count - 1)) * params.H + head) * chunks;
 
     var s = array<vec4f, KEYS>();
     for (var c = 0u; c < chunks; c++) {
@@ -51,7 +62,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 
     var top = m;
     for (var j = 0u; j < KEYS; j++) {
-      s[j] = select(vec4f(-1e30), s[j], start + j < params.Tk);
+      s[j] = select(vec4f(-1e30), s[j], start + j < count);
       top = max(top, s[j]);
     }
     let shrink = exp2(m - top);
@@ -77,6 +88,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     }
   }
 
+  z = max(z, vec4f(1e-30)); // where there is no key at all, o is 0
   for (var c = 0u; c < chunks; c++) {
     let four = transpose(sum[c]);
     for (var r = 0u; r < 4; r++) {
@@ -84,6 +96,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
     }
   }
   for (var r = 0u; r < 4; r++) {
-    if (rows[r] < params.Tq) { l[(batch * params.H + head) * params.Tq + rows[r]] = (m[r] + log2(z[r])) / LOG2_E; }
+    if (rows[r] < params.Tq) { l[at_l[r]] = (m[r] + log2(z[r])) / LOG2_E; }
   }
 }

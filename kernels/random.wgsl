@@ -36,7 +36,8 @@ fn main(
       y[i] = bitcast<vec4u>(u);
     } else {
       let radius = sqrt(-2.0 * log(1.0 - u.xz));
-      let angle = 6.2831853 * u.yw;
+      // Half a turn at most, so that less of the angle is lost in rounding.
+      let angle = 6.2831853 * (u.yw - round(u.yw));
       y[i] = bitcast<vec4u>(vec4f(radius * cos(angle), radius * sin(angle)).xzyw);
     }
   }

@@ -11,4 +11,5 @@ export { type Caption, captionImages, type CaptionOptions } from "./sample/capti
 export { Change, type DecodeOptions, type Decoder, type DecodeRequest, type DecodeResult } from "./sample/decoder.ts";
 export { maskPredict } from "./sample/maskPredict.ts";
 export { refine, refineWith } from "./sample/refine.ts";
-export { createTrainer, defaultTrainOptions, type Trainer, type TrainOptions } from "./train/base.ts";
+export { createTrainer, defaultTrainOptions, type TrainOptions } from "./train/base.ts";
+export type { Trainer } from "./train/trainer.ts";

@@ -176,8 +176,26 @@ describe("train", () => {
     refused({ ...(await train("--seed", "2")), out: "" }, /was begun with other options/);
   });
 
+  test("train vision leaves weights that train base --vision takes", async () => {
+    const vision = join(folder, "vision");
+    const short = ["--preset", "nano", "--steps", "2", "--batch", "2"];
+    const first = await rediff("train", "vision", ...short, "--sample-every", "2", "--out", vision);
+    assert.equal(first.code, 0, first.error);
+    assert.match(first.out, /step 2: .*charge colour \d+ %[\s\S]*Step 2 of 2 is saved/);
+    const out = join(folder, "grounded");
+    const weights = join(vision, "model");
+    const base = (...more: string[]) =>
+      rediff("train", "base", ...short, "--sample-every", "0", "--out", out, "--noise", "high", ...more);
+    const second = await base("--vision", weights);
+    assert.equal(second.code, 0, second.error);
+    refused({ ...(await base()), out: "" }, /was begun with other options/);
+    const misfit = await rediff("train", "base", "--preset", "small", "--vision", weights, "--out", `${out}-small`);
+    refused({ ...misfit, out: "" }, /Of another shape/);
+  });
+
   test("refuses what it cannot do", async () => {
-    refused(await rediff("train"), /train takes one stage: base/);
+    refused(await rediff("train"), /train takes one stage: base or vision/);
+    refused(await rediff("train", "base", "--noise", "low"), /--noise must be one of uniform, high/);
     refused(await rediff("train", "base", "--steps", "0"), /--steps must be a whole number/);
     refused(await rediff("train", "base", "--preset", "huge"), /--preset must be one of nano, small/);
   });
@@ -189,6 +207,7 @@ test("help", async () => {
     ["--help"],
     ["caption", "--help"],
     ["train", "--help"],
+    ["train", "vision", "--help"],
     ["eval", "--help"],
     ["demo", "--help"],
   ]) {

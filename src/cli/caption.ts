@@ -30,7 +30,8 @@ Describes a PNG or JPEG picture. The shipped model knows flags.
   --temperature X        0 takes the most probable token (default), above it samples
   --seed N               of the sampling (default 0)
   --checkpoint DIR       folder with config.json and model.safetensors (default: the shipped one)
-  --json                 tokens, steps and their history as JSON`;
+  --json                 tokens, steps and their history as JSON
+  --timing               how long it took, from the start of the program, as a line on standard error`;
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values, positionals } = parse(
@@ -45,6 +46,7 @@ export async function run(args: readonly string[]): Promise<void> {
       seed: { type: "string" },
       checkpoint: { type: "string" },
       json: { type: "boolean" },
+      timing: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
     true,
@@ -72,8 +74,12 @@ export async function run(args: readonly string[]): Promise<void> {
     const decoder = decoderName === "mask" ? maskPredict : refineWith(gate);
     const options = { tokensPerStep, temperature, seed, ...decode, history: values.json === true };
     const started = performance.now();
-    const [caption] = await captionImages(model, tokenizer, [pixels], decoder, options);
+    let first: number | undefined;
+    const onStep = () => void (first ??= performance.now());
+    const watched = values.timing ? { ...options, onStep } : options;
+    const [caption] = await captionImages(model, tokenizer, [pixels], decoder, watched);
     const ms = performance.now() - started;
+    if (first !== undefined) console.error(timing(started, first, started + ms, caption!.steps));
     const { text, ids, steps, history } = caption!;
     if (!values.json) return console.log(text);
     const length = captionLength(ids, tokenizer);
@@ -93,4 +99,11 @@ export async function run(args: readonly string[]): Promise<void> {
   } finally {
     await device.close();
   }
+}
+
+/** Times count from the start of the program. The first step of all encodes the picture, and compiles what is not cached. */
+function timing(started: number, first: number, end: number, steps: number): string {
+  const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
+  const later = steps > 1 ? `, then ${((end - first) / (steps - 1)).toFixed(0)} ms a step` : "";
+  return `first tokens after ${seconds(first)}: ${seconds(started)} to start and load, ${seconds(first - started)} for the first of ${steps} steps${later}`;
 }

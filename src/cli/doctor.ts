@@ -193,7 +193,7 @@ override ROUNDS : u32;
 }`;
 
 /** The two numbers that bound every kernel: arithmetic in registers, and traffic through memory. */
-async function measureRoof(device: GPUDevice): Promise<Speed[]> {
+export async function measureRoof(device: GPUDevice): Promise<Speed[]> {
   const ROUNDS = 64;
   const bytes = 2 ** 26;
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;

@@ -54,7 +54,8 @@ export function planCaption(spec: FlagSpec, seed: number): Features {
   return plan;
 }
 
-function fieldFeatures(field: Field, random: RandomStream): Features {
+/** What a caption says of the field. `random` settles whether quarters of two colours are told in pairs. */
+export function fieldFeatures(field: Field, random: Pick<RandomStream, "chance">): Features {
   const colour = (value: string): Features => ({ colour: value });
   const numbered = (values: readonly string[]): Features =>
     Object.fromEntries(values.map((value, i) => [`c${i}`, colour(value)]));
@@ -88,7 +89,8 @@ function fieldFeatures(field: Field, random: RandomStream): Features {
   }
 }
 
-function chargeFeatures(charge: Charge): Features {
+/** What a caption says of a charge, without its place. */
+export function chargeFeatures(charge: Charge): Features {
   const { kind, count, arrangement, size, colour } = charge;
   return {
     kind,

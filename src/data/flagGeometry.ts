@@ -242,10 +242,18 @@ export function marksOf(spec: FlagSpec, index: number, aspect: number): Mark[] {
 
 const steps = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
-/** All layers of a flag, back to front. */
+/** All layers of a flag, back to front: those of the field, then those of each charge, one for each of its marks. */
 export function flagLayers(spec: FlagSpec, aspect: number): Layer[] {
   const layers = fieldLayers(spec.field, aspect);
   for (const [index, charge] of spec.charges.entries()) layers.push(...chargeLayers(spec, charge, index, aspect));
+  return layers;
+}
+
+/** For each layer of `flagLayers`, the index of its charge; −1 for the field. */
+export function layerCharges(spec: FlagSpec, aspect: number): number[] {
+  const layers = fieldLayers(spec.field, aspect).map(() => -1);
+  for (const [index, charge] of spec.charges.entries())
+    for (const _ of chargeLayers(spec, charge, index, aspect)) layers.push(index);
   return layers;
 }
 

@@ -10,6 +10,8 @@ export interface RenderOptions {
   /** Pixels. */
   readonly width: number;
   readonly height: number;
+  /** Width over height of the flag itself, which is stretched to fill the picture. Default: that of the picture. */
+  readonly aspect?: number;
   /** The wear of real pictures; strength 1 (the default) is mild, 0 is none. Without it the palette's colours are exact. */
   readonly wear?: { readonly seed: number; readonly strength?: number };
 }
@@ -36,17 +38,28 @@ interface Wear {
  * wear. Throws RangeError on a size that is not a positive integer.
  */
 export function renderFlag(spec: FlagSpec, options: RenderOptions): RgbImage {
+  return renderParts(spec, options).image;
+}
+
+/** The picture of a flag, and which layer of `flagLayers` each pixel's centre shows (the topmost that covers it). */
+export function renderParts(
+  spec: FlagSpec,
+  options: RenderOptions,
+): { readonly image: RgbImage; readonly parts: Uint8Array } {
   const { width, height } = options;
   for (const side of [width, height]) {
     if (!Number.isInteger(side) || side < 1) {
       throw new RangeError(`renderFlag: width and height are pixels, positive integers; got ${width} x ${height}`);
     }
   }
+  const aspect = options.aspect ?? width / height;
+  if (!(aspect > 0 && aspect < Infinity))
+    throw new RangeError(`renderFlag: aspect is width over height, a positive number; got ${aspect}`);
   const strength = options.wear === undefined ? 0 : (options.wear.strength ?? 1);
   const wear = strength > 0 ? drawWear(options.wear?.seed ?? 0, strength) : null;
-  let pixels = paint(spec, width, height, wear);
-  if (wear !== null && wear.blur > 0) pixels = blur(pixels, width, height, wear.blur);
-  return { width, height, data: finish(pixels, width, height, wear) };
+  const { pixels, parts } = paint(spec, width, height, aspect, wear);
+  const seen = wear !== null && wear.blur > 0 ? blur(pixels, width, height, wear.blur) : pixels;
+  return { image: { width, height, data: finish(seen, width, height, wear) }, parts };
 }
 
 function drawWear(seed: number, strength: number): Wear {
@@ -65,18 +78,26 @@ function drawWear(seed: number, strength: number): Wear {
   };
 }
 
-function paint(spec: FlagSpec, width: number, height: number, wear: Wear | null): Float32Array {
-  const aspect = width / height;
+function paint(
+  spec: FlagSpec,
+  width: number,
+  height: number,
+  aspect: number,
+  wear: Wear | null,
+): { pixels: Float32Array; parts: Uint8Array } {
   const out = new Float32Array(width * height * 3);
+  const parts = new Uint8Array(width * height);
   const { x: viewX, y: viewY, scaleX, scaleY } = wear?.view ?? { x: 0, y: 0, scaleX: 1, scaleY: 1 };
-  // Flag coordinates of a pixel's centre: x = x0 + column · dx. A pixel is 1 / height wide when nothing is scaled.
-  const dx = scaleX / height;
+  // Flag coordinates of a pixel's centre: x = x0 + column · dx.
+  const dx = (scaleX * aspect) / width;
   const dy = scaleY / height;
   const x0 = viewX * aspect + dx / 2;
   const y0 = viewY + dy / 2;
+  // Pixels a unit of length: the mean of both ways, where the flag is stretched.
+  const density = 2 / (aspect / width + 1 / height);
   const shades = new Map<string, readonly [number, number, number]>();
 
-  for (const { colour, distance, box } of flagLayers(spec, aspect)) {
+  for (const [part, { colour, distance, box }] of flagLayers(spec, aspect).entries()) {
     let shade = shades.get(colour);
     if (shade === undefined) {
       const [r, g, b] = palette[colour];
@@ -92,8 +113,9 @@ function paint(spec: FlagSpec, width: number, height: number, wear: Wear | null)
     for (let row = fromY; row < toY; row++) {
       const y = y0 + row * dy;
       for (let column = fromX; column < toX; column++) {
-        const coverage = 0.5 - distance(x0 + column * dx, y) * height;
+        const coverage = 0.5 - distance(x0 + column * dx, y) * density;
         if (coverage <= 0) continue;
+        if (coverage > 0.5) parts[row * width + column] = part;
         const at = (row * width + column) * 3;
         if (coverage >= 1) {
           out[at] = red;
@@ -107,7 +129,7 @@ function paint(spec: FlagSpec, width: number, height: number, wear: Wear | null)
       }
     }
   }
-  return out;
+  return { pixels: out, parts };
 }
 
 /** One pass of (side, 1 − 2·side, side) along rows and one along columns; pixels outside repeat the edge. */

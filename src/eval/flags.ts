@@ -1,7 +1,7 @@
 /** Scores on procedural hold-out flags, whose facts are known: exact, no judge. */
 import { scoreCaption } from "../data/captionParser.ts";
 import { generateFlag } from "../data/flagGenerator.ts";
-import { renderFlag } from "../data/flagRenderer.ts";
+import { flagPicture } from "../data/flagPicture.ts";
 import { normalise } from "../data/resize.ts";
 import type { Rediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
@@ -49,9 +49,7 @@ export async function scoreOnFlags(
   for (let from = 0; from < count; from += batch) {
     const indices = Array.from({ length: Math.min(batch, count - from) }, (_, i) => from + i);
     const specs = indices.map((index) => generateFlag(HOLD_OUT_SEED, index, { difficulty }));
-    const pixels = specs.map((spec, i) =>
-      normalise(renderFlag(spec, { width: S, height: S, wear: { seed: indices[i]! } })),
-    );
+    const pixels = specs.map((spec, i) => normalise(flagPicture(spec, S, indices[i]!).image));
     const captions = await captionImages(model, tokenizer, pixels, decoder, decode);
     captions.forEach(({ text }, i) => {
       const score = scoreCaption(text, specs[i]!);

@@ -48,6 +48,19 @@ export async function saveModel(
   await writeAtomically(join(folder, "model.safetensors"), formatSafetensors(tensors, { format: "pt", ...metadata }));
 }
 
+/**
+ * Overwrites the parameters of `model` whose names begin with `prefix` by those of a folder that `saveModel` wrote; the folder
+ * may hold others too. Throws CheckpointError where one is missing or has another shape.
+ */
+export function loadWeights({ parameters }: Rediff, folder: string, prefix = ""): void {
+  const path = join(folder, "model.safetensors");
+  const file = parseSafetensors(readFile(path, folder), path);
+  const wanted = [...parameters].filter(([name]) => name.startsWith(prefix));
+  const specs = wanted.map(([name, { shape }]) => ({ name, shape }));
+  checkStored(file, specs, "", path);
+  for (const [name, parameter] of wanted) parameter.write(storedToF32(file.tensors.get(name)!));
+}
+
 /** Loads a folder that `saveModel` wrote. Throws CheckpointError with every name that is missing, unexpected or misshapen. */
 export function loadModel(device: Device, folder: string): Rediff {
   const config = parseConfig(readFile(join(folder, "config.json"), folder), join(folder, "config.json"));
@@ -101,9 +114,21 @@ function parametersFrom(
   prefix: string,
   path: string,
 ): Rediff["parameters"] {
+  const names = new Set(specs.map(({ name }) => prefix + name));
+  checkStored(file, specs, prefix, path, prefix ? [] : [...file.tensors.keys()].filter((name) => !names.has(name)));
+  return createParameters(device, specs, ({ name }) => storedToF32(file.tensors.get(prefix + name)!));
+}
+
+/** Throws CheckpointError with every name that is missing or misshapen in `file`, and those given as unexpected. */
+function checkStored(
+  file: StoredFile,
+  specs: readonly ParameterSpec[],
+  prefix: string,
+  path: string,
+  unexpected: readonly string[] = [],
+): void {
   const wanted = new Map(specs.map((spec) => [prefix + spec.name, spec]));
   const missing = [...wanted.keys()].filter((name) => !file.tensors.has(name));
-  const unexpected = prefix ? [] : [...file.tensors.keys()].filter((name) => !wanted.has(name));
   const misshapen = [...wanted].flatMap(([name, { shape }]) => {
     const stored = file.tensors.get(name);
     return stored && !sameShape(stored.shape, shape)
@@ -118,7 +143,6 @@ function parametersFrom(
         list("Of another shape", misshapen),
       { path, missing, unexpected, misshapen },
     );
-  return createParameters(device, specs, ({ name }) => storedToF32(file.tensors.get(prefix + name)!));
 }
 
 function list(title: string, names: readonly string[]): string {
@@ -152,15 +176,18 @@ export async function saveState({ model, moments, step, options }: TrainingState
   await writeAtomically(path, formatSafetensors(tensors, metadata));
 }
 
-/** Reads what `saveState` wrote. Throws CheckpointError when the file is damaged. */
-export function loadState(device: Device, path: string): TrainingState {
+/**
+ * Reads what `saveState` wrote. `specsOf` says which parameters were trained: the whole model, unless a stage trains others.
+ * Throws CheckpointError when the file is damaged.
+ */
+export function loadState(device: Device, path: string, specsOf = parameterSpecs): TrainingState {
   const file = parseSafetensors(readFile(path, dirname(path)), path);
   const step = Number(file.metadata["step"]);
   const { options, config: configText } = file.metadata;
   if (!Number.isSafeInteger(step) || step < 0 || !options || !configText)
     throw new CheckpointError(`${path} is not a training state: its metadata lacks step, options or config.`, { path });
   const config = parseConfig(new TextEncoder().encode(configText), path);
-  const specs = parameterSpecs(config);
+  const specs = specsOf(config);
   const parameters = parametersFrom(device, file, specs, "weights.", path);
   const m = parametersFrom(device, file, specs, "adam.m.", path);
   const v = parametersFrom(device, file, specs, "adam.v.", path);

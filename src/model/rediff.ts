@@ -12,6 +12,8 @@ export interface Rediff {
   readonly device: Device;
   readonly config: RediffConfig;
   readonly parameters: Parameters;
+  /** Backward runs the layers again instead of keeping their activations: less memory, a forward pass more. Default: no. */
+  readonly recompute?: boolean;
 }
 
 /** A model with initial values, a function of (config, seed). */
@@ -25,8 +27,8 @@ export const disposeRediff = ({ parameters }: Rediff): void => disposeParameters
 export const parameterCount = (config: RediffConfig): number => countParameters(parameterSpecs(config));
 
 /** Pixels (B, 3, S, S) to image tokens (B, P, C): vision encoder, then projector. Once for each picture, not for each step. */
-export function encodeImage({ parameters, config }: Rediff, pixels: Tensor): Tensor {
-  return erfMlp(section(parameters, PROJECTOR), visionEncoder(parameters, pixels, config.vision));
+export function encodeImage({ parameters, config, recompute = false }: Rediff, pixels: Tensor): Tensor {
+  return erfMlp(section(parameters, PROJECTOR), visionEncoder(parameters, pixels, config.vision, { recompute }));
 }
 
 export interface Sequence {
@@ -42,7 +44,7 @@ export interface Sequence {
  * `image` is what `encodeImage` returned, (B, P, C).
  */
 export function canvasLogits(
-  { parameters, config }: Rediff,
+  { parameters, config, recompute = false }: Rediff,
   image: Tensor,
   { before, after, canvas }: Sequence,
 ): Tensor {
@@ -54,6 +56,6 @@ export function canvasLogits(
     );
   const hidden = concat([embedding(table, before), image, embedding(table, after), embedding(table, canvas)], 1);
   const length = hidden.shape[1]!;
-  const mixed = diffusionTransformer(parameters, hidden, config.text);
+  const mixed = diffusionTransformer(parameters, hidden, config.text, { recompute });
   return linear(slice(mixed, 1, length - T, length), section(parameters, "lm_head.")("weight"));
 }

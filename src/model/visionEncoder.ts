@@ -1,4 +1,5 @@
 import { selfAttention } from "../nn/attention.ts";
+import { layers } from "../nn/layers.ts";
 import { linear } from "../nn/linear.ts";
 import { tanhMlp } from "../nn/mlp.ts";
 import { type Parameters, section } from "../nn/parameters.ts";
@@ -12,16 +13,23 @@ import { VISION } from "./parameterSpecs.ts";
  * - pre-norm blocks with biases, tanh GELU, learned positions
  * - no class token and no pooling head
  * - no final LayerNorm: LLaVA takes the hidden states before it
+ *
+ * `recompute`: layers keep no activations for backward, but run again there.
  */
-export function visionEncoder(parameters: Parameters, pixels: Tensor, config: VisionConfig): Tensor {
+export function visionEncoder(
+  parameters: Parameters,
+  pixels: Tensor,
+  config: VisionConfig,
+  { recompute = false }: { recompute?: boolean } = {},
+): Tensor {
   const p = section(parameters, VISION);
   const weight = p("embeddings.patch_embedding.weight");
   // A convolution with stride = kernel is a matrix product over flattened patches.
   const flat = reshape(weight, [config.width, 3 * config.patch * config.patch]);
-  let x = linear(patches(pixels, config.patch), flat, p("embeddings.patch_embedding.bias"));
-  x = add(x, p("embeddings.position_embedding.weight"));
-  for (let i = 0; i < config.layers; i++) x = block(section(parameters, `${VISION}encoder.layers.${i}.`), x, config);
-  return x;
+  const x = linear(patches(pixels, config.patch), flat, p("embeddings.patch_embedding.bias"));
+  const placed = add(x, p("embeddings.position_embedding.weight"));
+  const layer = (y: Tensor, i: number) => block(section(parameters, `${VISION}encoder.layers.${i}.`), y, config);
+  return layers(config.layers, placed, layer, recompute);
 }
 
 function block(p: (name: string) => Tensor, x: Tensor, { heads, eps }: VisionConfig): Tensor {

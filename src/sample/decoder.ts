@@ -5,7 +5,17 @@
  * logits, confidence, choice, new canvas; the canvas is read once at the end, or after each step when somebody watches.
  */
 import { canvasLogits, type Rediff } from "../model/rediff.ts";
-import { confidence, type Device, noGrad, RediffError, scope, select, type Tensor, tensor } from "../tensor/index.ts";
+import {
+  confidence,
+  type Device,
+  noGrad,
+  readAll,
+  RediffError,
+  scope,
+  select,
+  type Tensor,
+  tensor,
+} from "../tensor/index.ts";
 import { blockSchedule, checkCount } from "./schedules.ts";
 
 export interface DecodeOptions {
@@ -13,10 +23,12 @@ export interface DecodeOptions {
   readonly tokensPerStep: number;
   /** Tokens that are decoded before the next block begins; default: the whole canvas. */
   readonly block?: number;
+  /** Tokens of the canvas, T; default: the model's own. Positions are rotary, so any length works. */
+  readonly canvas?: number;
   /** 0 takes the most probable token; above, Gumbel noise of this temperature is added. */
   readonly temperature?: number;
   readonly seed?: number;
-  /** Is given the canvas after every step. Costs one small read a step. */
+  /** Is given the canvas after every step, while the device works at the next one. Costs one read of 8·B·T bytes a step. */
   readonly onStep?: (step: DecodeStep) => void;
 }
 
@@ -72,13 +84,14 @@ export interface Replacement {
 export async function decodeCanvas(
   model: Rediff,
   request: DecodeRequest,
-  { tokensPerStep, block, temperature = 0, seed = 0, onStep }: DecodeOptions,
+  options: DecodeOptions,
   { replace, gate = 0 }: Replacement,
 ): Promise<DecodeResult> {
   const { device, config } = model;
+  const { tokensPerStep, canvas: T = config.text.canvas, block, temperature = 0, seed = 0, onStep } = options;
   const { maskId, image, draft, late = [] } = request;
   const B = image.shape[0]!;
-  const T = config.text.canvas;
+  checkCount("canvas", T);
   if (!(temperature >= 0 && Number.isFinite(temperature)))
     throw new RediffError(`temperature must be at least 0; it is ${temperature}.`, { temperature });
   checkCount("block", block ?? T);
@@ -92,6 +105,7 @@ export async function decodeCanvas(
       const banned = bitmask(device, [...request.banned, maskId], config.text.vocabulary);
       let canvas = tensor(device, draft ?? new Uint32Array(B * T).fill(maskId), [B, T], "u32", "canvas");
       let index = 0;
+      let shown: Promise<void> | undefined;
       for (const { start, end, commits } of blocks) {
         for (const count of commits) {
           const next = scope(device, () => {
@@ -105,16 +119,35 @@ export async function decodeCanvas(
           canvas.dispose();
           canvas = next.canvas;
           if (onStep) {
-            const changes = (await next.changes.read()) as Uint32Array;
-            onStep({ index, steps, canvas: (await canvas.read()) as Uint32Array, changes });
+            // The step before is shown now that this one is under way, so the device does not wait for whoever watches.
+            const showing = show(onStep, { index, steps }, canvas, next.changes);
+            await shown;
+            shown = showing;
           } else await device.submit();
           next.changes.dispose();
           index++;
         }
       }
+      await shown;
       return { canvas: (await canvas.read()) as Uint32Array, steps };
     }),
   );
+}
+
+/** Reads the canvas after a step, when it is ready, and hands it on. Throws, when it is awaited, what `onStep` throws. */
+function show(
+  onStep: NonNullable<DecodeOptions["onStep"]>,
+  step: Pick<DecodeStep, "index" | "steps">,
+  canvas: Tensor,
+  changes: Tensor,
+): Promise<void> {
+  const shown = readAll([canvas, changes]).then((values) => {
+    const [ids, what] = values as [Uint32Array, Uint32Array];
+    onStep({ ...step, canvas: ids, changes: what });
+  });
+  // It is awaited a step later: until then a failure must not count as one that nobody handles.
+  shown.catch(() => undefined);
+  return shown;
 }
 
 function repeated(device: Device, ids: readonly number[], B: number): Tensor {

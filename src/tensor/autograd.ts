@@ -7,10 +7,10 @@
  * uses.
  */
 import type { Device } from "./device.ts";
-import { DtypeError, ShapeError } from "./errors.ts";
+import { DisposedError, DtypeError, ShapeError } from "./errors.ts";
 import { accumulate, copyStrided } from "./run.ts";
 import { sameShape, showShape } from "./shape.ts";
-import { empty, keep, type TapeNode, Tensor, tensor as fromValues } from "./tensor.ts";
+import { empty, keep, scope, type TapeNode, Tensor, tensor as fromValues } from "./tensor.ts";
 
 let nextId = 1;
 
@@ -20,19 +20,26 @@ export function record(
   inputs: readonly Tensor[],
   outputs: readonly Tensor[],
   backward: TapeNode["backward"],
+  saved: readonly Tensor[] = [],
 ): void {
   if (!inputs[0]!.device.gradEnabled || !inputs.some((input) => input.requiresGrad)) return;
-  const node: TapeNode = { id: nextId++, name, inputs, outputs, backward };
-  for (const output of outputs) {
+  putOnTape({ id: nextId++, name, inputs, outputs, saved, released: false, backward });
+}
+
+function putOnTape(node: TapeNode): void {
+  for (const output of node.outputs) {
     output.requiresGrad = true;
     output.node = node;
   }
 }
 
 /** Runs `body` without recording: for evaluation, decoding and optimiser steps. PyTorch: torch.no_grad. */
-export function noGrad<R>(device: Device, body: () => R): R {
+export const noGrad = <R>(device: Device, body: () => R): R => recording(device, false, body);
+
+/** Runs `body` with recording switched on or off, and then as it was. */
+function recording<R>(device: Device, enabled: boolean, body: () => R): R {
   const before = device.gradEnabled;
-  device.gradEnabled = false;
+  device.gradEnabled = enabled;
   let result: R | undefined;
   try {
     result = body();
@@ -42,13 +49,22 @@ export function noGrad<R>(device: Device, body: () => R): R {
   return result instanceof Promise ? (result.finally(() => (device.gradEnabled = before)) as R) : result;
 }
 
+export interface BackwardOptions {
+  /**
+   * Frees what an operation on the tape made as soon as its gradients are known: what it saved, and its outputs, except the
+   * loss and what belongs to no scope (`keep`). The tape is used up then. PyTorch: retain_graph=False. Default: all of it
+   * lives until its scope ends, and `backward` may be called again.
+   */
+  readonly release?: boolean;
+}
+
 /**
  * Adds d(loss)/d(leaf) to `grad` of every leaf that requires it. `gradient` is d(something)/d(loss), of the loss's shape;
  * it may be left out for a scalar, where it is 1. PyTorch: loss.backward(gradient).
  *
  * Gradients between the leaves are freed as soon as they are used; leaves' gradients live until they are disposed.
  */
-export function backward(loss: Tensor, gradient?: Tensor): void {
+export function backward(loss: Tensor, gradient?: Tensor, { release = false }: BackwardOptions = {}): void {
   if (!loss.requiresGrad)
     throw new ShapeError(
       `backward: ${loss.label} does not depend on a tensor that requires a gradient, or was computed under noGrad.`,
@@ -61,6 +77,13 @@ export function backward(loss: Tensor, gradient?: Tensor): void {
   if (gradient && !sameShape(gradient.shape, loss.shape))
     throw new ShapeError(
       `backward: gradient ${showShape(gradient.shape)} must have the loss's shape ${showShape(loss.shape)}.`,
+    );
+  const tape = tapeOf(loss);
+  const used = tape.find(({ released }) => released);
+  if (used)
+    throw new DisposedError(
+      `backward: ${loss.label} depends on ${used.name}, whose activations an earlier backward with \`release\` has freed.`,
+      { op: used.name },
     );
 
   const gradients = new Map<Tensor, Tensor>();
@@ -81,10 +104,11 @@ export function backward(loss: Tensor, gradient?: Tensor): void {
 
   noGrad(loss.device, () => {
     add(loss, gradient ? alias(gradient) : fromValues(loss.device, [1], loss.shape, "f32", "gradient of the loss"));
-    for (const node of tapeOf(loss)) {
+    for (const node of tape) {
       const outputGradients = node.outputs.map((output) => gradients.get(output));
       if (outputGradients.some(Boolean)) {
-        const inputGradients = node.backward(outputGradients);
+        // The scope frees what the gradients needed on their way: contiguous copies, spare outputs.
+        const inputGradients = scope(loss.device, () => node.backward(outputGradients));
         node.inputs.forEach((input, i) => {
           const amount = inputGradients[i];
           // One tensor may come back for several inputs (add gives dy to both), so each gets an owner of its own.
@@ -96,8 +120,61 @@ export function backward(loss: Tensor, gradient?: Tensor): void {
         gradients.get(output)?.dispose();
         gradients.delete(output);
       }
+      if (release) releaseNode(node, loss);
     }
   });
+}
+
+/** Later nodes have run, so nothing on the tape needs these any more. */
+function releaseNode(node: TapeNode, loss: Tensor): void {
+  node.released = true;
+  for (const tensor of node.saved) tensor.dispose();
+  for (const output of node.outputs)
+    if (output !== loss && output.device.scopes.some((made) => made.has(output))) output.dispose();
+}
+
+/**
+ * body(inputs), keeping nothing of what happens inside: `backward` runs it again when it needs it. A forward pass more, for
+ * the memory of all activations in between. Gradients are the same to the bit. PyTorch: torch.utils.checkpoint.
+ *
+ * `body` is a function of its inputs and of leaves (parameters). What else it takes from outside must need no gradient:
+ * else `backward` throws ShapeError.
+ */
+export function recompute(inputs: readonly Tensor[], body: (inputs: readonly Tensor[]) => Tensor): Tensor {
+  const [first] = inputs;
+  if (!first) throw new ShapeError("recompute: at least one input is needed; none was given.");
+  const { device } = first;
+  const output = noGrad(device, () => scope(device, () => alias(body(inputs))));
+  const again: TapeNode["backward"] = ([dy]) =>
+    recording(device, true, () => {
+      const leaves = inputs.map((input) => {
+        const leaf = alias(input);
+        leaf.requiresGrad = input.requiresGrad;
+        return leaf;
+      });
+      const since = nextId;
+      const y = body(leaves);
+      const foreign = tapeOf(y).find(({ id }) => id < since);
+      if (foreign)
+        throw new ShapeError(
+          `recompute: its body uses what ${foreign.name} made outside of it and gradients must reach. Make it one of the inputs.`,
+          { op: foreign.name },
+        );
+      if (y.requiresGrad) backward(y, dy, { release: true });
+      return leaves.map(({ grad }) => grad);
+    });
+  // Parameters inside are not known here, so the output counts as trained even if no input is.
+  if (device.gradEnabled)
+    putOnTape({
+      id: nextId++,
+      name: "recompute",
+      inputs,
+      outputs: [output],
+      saved: [],
+      released: false,
+      backward: again,
+    });
+  return output;
 }
 
 /** Another owner of the same buffer. */

@@ -21,10 +21,12 @@ export interface Block {
 export interface MemoryReport {
   /** Bytes held by tensors now. */
   readonly liveBytes: number;
-  /** The largest value `liveBytes` has had. */
+  /** The largest value `liveBytes` has had, since `resetPeak` if that was called. */
   readonly peakBytes: number;
   /** Bytes of buffers waiting in the pool. */
   readonly pooledBytes: number;
+  /** Bytes of all buffers, in use or waiting: what the device has given. It falls only with `trim`. */
+  readonly heldBytes: number;
   readonly liveBuffers: number;
 }
 
@@ -53,6 +55,7 @@ export class BufferPool {
   #liveBytes = 0;
   #peakBytes = 0;
   #pooledBytes = 0;
+  #heldBytes = 0;
 
   constructor(gpu: GPUDevice, canary: boolean) {
     this.#gpu = gpu;
@@ -70,8 +73,13 @@ export class BufferPool {
       liveBytes: this.#liveBytes,
       peakBytes: this.#peakBytes,
       pooledBytes: this.#pooledBytes,
+      heldBytes: this.#heldBytes,
       liveBuffers: this.#live.size,
     };
+  }
+
+  resetPeak(): void {
+    this.#peakBytes = this.#liveBytes;
   }
 
   /** A buffer of at least `bytes`; its content is undefined. Throws LimitError when a binding cannot be that large. */
@@ -112,6 +120,7 @@ export class BufferPool {
   trim(): void {
     for (const bucket of this.#free.values()) for (const block of bucket) block.buffer.destroy();
     this.#free.clear();
+    this.#heldBytes -= this.#pooledBytes;
     this.#pooledBytes = 0;
   }
 
@@ -120,12 +129,14 @@ export class BufferPool {
     for (const block of this.#live) block.buffer.destroy();
     this.#live.clear();
     this.#liveBytes = 0;
+    this.#heldBytes = 0;
     this.#closed = true;
   }
 
   #create(capacity: number, label: string): Block {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const buffer = this.#gpu.createBuffer({ label: `${label}, ${capacity} bytes`, size: capacity, usage });
+    this.#heldBytes += capacity;
     return { id: this.#nextId++, buffer, capacity, bytes: 0, label: "" };
   }
 }

@@ -43,14 +43,24 @@ export type KernelTimes = Map<string, { count: number; ns: number }>;
 export interface CommandCounters {
   dispatches: number;
   submissions: number;
+  /** Made, not used. */
   bindGroups: number;
+  /** Waits for values to come back from the device, and what came. */
+  readbacks: number;
+  readbackBytes: number;
 }
 
 const SLOTS = 4096;
 const MAX_BIND_GROUPS = 16384;
 
 export class Recorder {
-  readonly counters: CommandCounters = { dispatches: 0, submissions: 0, bindGroups: 0 };
+  readonly counters: CommandCounters = {
+    dispatches: 0,
+    submissions: 0,
+    bindGroups: 0,
+    readbacks: 0,
+    readbackBytes: 0,
+  };
   readonly #gpu: GPUDevice;
   readonly #canary: number;
   readonly #slotBytes: number;

@@ -45,11 +45,23 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupSizeZ",
 ] as const;
 
+/** Awaits what the device does. */
+type Wait = <T>(work: Promise<T>) => Promise<T>;
+
+/** A stretch of a buffer, in bytes. */
+export interface BufferRange {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
 const canary = new Uint32Array(CANARY_BYTES / 4).fill(CANARY_WORD);
 
 export class Device {
   readonly gpu: GPUDevice;
   readonly info: GPUAdapterInfo;
+  /** Whether the adapter computes on the processor. */
+  readonly isSoftware: boolean;
   /** Lanes of a subgroup when the adapter has them and they never vary; else undefined. */
   readonly subgroupSize: number | undefined;
   readonly debug: DebugLevels;
@@ -62,14 +74,24 @@ export class Device {
   readonly scopes: Set<{ dispose(): void }>[] = [];
   /** Run at the next await, after the work recorded so far: the debug checks put themselves here. */
   readonly pendingChecks: (() => Promise<void>)[] = [];
+  readonly #waitOnProcessor: Wait | undefined;
   #errors: RediffError[] = [];
   #closed = false;
 
-  constructor(gpu: GPUDevice, info: GPUAdapterInfo, readKernel: (name: string) => string, debug: DebugLevels) {
+  /** `waitOnProcessor` is how to await work where the adapter needs the cores that waiting may take; default: `await`. */
+  constructor(
+    gpu: GPUDevice,
+    info: GPUAdapterInfo,
+    readKernel: (name: string) => string,
+    debug: DebugLevels,
+    waitOnProcessor?: Wait,
+  ) {
     this.gpu = gpu;
     this.info = info;
     this.debug = debug;
-    const { subgroupMinSize, subgroupMaxSize } = info;
+    const { description, architecture, device, subgroupMinSize, subgroupMaxSize } = info;
+    this.isSoftware = /llvmpipe|lavapipe|swiftshader|warp|software/i.test(`${description} ${architecture} ${device}`);
+    this.#waitOnProcessor = this.isSoftware ? waitOnProcessor : undefined;
     this.subgroupSize =
       gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
     this.pool = new BufferPool(gpu, debug.canary === true);
@@ -95,18 +117,17 @@ export class Device {
     });
   }
 
-  get isSoftware(): boolean {
-    return /llvmpipe|lavapipe|swiftshader|warp|software/i.test(
-      `${this.info.description} ${this.info.architecture} ${this.info.device}`,
-    );
-  }
-
   get closed(): boolean {
     return this.#closed;
   }
 
   memory(): MemoryReport {
     return this.pool.report();
+  }
+
+  /** Counts `peakBytes` from now on. */
+  resetPeak(): void {
+    this.pool.resetPeak();
   }
 
   /** A buffer from the pool, with a guard behind it at debug level `canary`. */
@@ -137,7 +158,7 @@ export class Device {
       throw new DeviceLostError("The device is closed. Open a new one with openDevice().");
     }
     await this.recorder.flush();
-    await this.gpu.queue.onSubmittedWorkDone();
+    await this.#finished(this.gpu.queue.onSubmittedWorkDone());
     await this.#settle();
   }
 
@@ -147,25 +168,33 @@ export class Device {
     this.throwPending();
   }
 
-  /** Copies `bytes` of a buffer to memory: submits all recorded work and waits for it. */
-  async readBuffer(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+  /** Copies ranges of buffers to memory, with one wait for all: submits all recorded work and waits for it. */
+  async readBuffers(ranges: readonly BufferRange[]): Promise<ArrayBuffer[]> {
     if (this.#closed) {
       this.throwPending();
       throw new DeviceLostError("The device is closed. Open a new one with openDevice().");
     }
-    const size = Math.ceil(bytes / 4) * 4;
+    let size = 0;
+    const parts = ranges.map(({ buffer, offset, bytes }) => {
+      const [start, whole] = [size, Math.ceil(bytes / 4) * 4];
+      size += whole;
+      return { buffer, offset, start, whole };
+    });
     const staging = this.gpu.createBuffer({
       label: "read",
       size,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
-    this.recorder.copy(buffer, staging, size, offset);
+    for (const { buffer, offset, start, whole } of parts) this.recorder.copy(buffer, staging, whole, offset, start);
+    this.recorder.counters.readbacks++;
+    this.recorder.counters.readbackBytes += size;
     try {
       await this.recorder.flush();
-      await staging.mapAsync(GPUMapMode.READ);
-      const copy = staging.getMappedRange().slice(0);
+      await this.#finished(staging.mapAsync(GPUMapMode.READ));
+      const all = staging.getMappedRange();
+      const copies = parts.map(({ start, whole }) => all.slice(start, start + whole));
       await this.#settle();
-      return copy;
+      return copies;
     } catch (error) {
       // A lost device rejects the mapping a little before it says so itself.
       await Promise.race([this.gpu.lost, new Promise((resolve) => setTimeout(resolve, 20))]);
@@ -179,7 +208,8 @@ export class Device {
   /** At debug level `canary`: throws CanaryError when a kernel wrote behind the end of a live buffer. */
   async checkCanaries(): Promise<void> {
     for (const block of this.pool.live) {
-      const words = new Uint32Array(await this.readBuffer(block.buffer, block.bytes, CANARY_BYTES));
+      const guard = { buffer: block.buffer, offset: block.bytes, bytes: CANARY_BYTES };
+      const words = new Uint32Array((await this.readBuffers([guard]))[0]!);
       const at = words.findIndex((word) => word !== CANARY_WORD);
       if (at >= 0)
         throw new CanaryError(
@@ -196,12 +226,16 @@ export class Device {
   async close(): Promise<void> {
     if (this.#closed) return;
     await this.recorder.flush();
-    await this.gpu.queue.onSubmittedWorkDone();
+    await this.#finished(this.gpu.queue.onSubmittedWorkDone());
     this.#closed = true;
     this.recorder.close();
     this.pool.close();
     this.gpu.destroy();
     await this.gpu.lost;
+  }
+
+  #finished<T>(work: Promise<T>): Promise<T> {
+    return this.#waitOnProcessor ? this.#waitOnProcessor(work) : work;
   }
 
   async #settle(): Promise<void> {
@@ -236,5 +270,5 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     if (text === undefined) throw new AdapterError(`Kernel ${name}.wgsl is not in the bundle.`, { name });
     return text;
   };
-  return new Device(device, adapter.info, readKernel, options.debug ?? {});
+  return new Device(device, adapter.info, readKernel, options.debug ?? {}, node?.awaitWithNaps);
 }

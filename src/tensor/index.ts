@@ -1,12 +1,12 @@
 /** The public surface of the engine: the only barrel. */
-export { backward, noGrad, zeroGrad } from "./autograd.ts";
+export { backward, type BackwardOptions, noGrad, recompute, zeroGrad } from "./autograd.ts";
 export type { MemoryReport } from "./buffers.ts";
 export type { KernelTimes } from "./commands.ts";
 export { Device, type DeviceOptions, openDevice } from "./device.ts";
 export { type Dtype, f16ToF32, f32ToF16, type TensorData } from "./dtype.ts";
 export * from "./errors.ts";
 export { sameShape, type Shape, showShape, sizeOf } from "./shape.ts";
-export { empty, keep, scope, Tensor, tensor, zeros } from "./tensor.ts";
+export { empty, keep, readAll, scope, Tensor, tensor, zeros } from "./tensor.ts";
 export { confidence, type ConfidenceOptions } from "./ops/confidence.ts";
 export { crossEntropy } from "./ops/crossEntropy.ts";
 export { embedding } from "./ops/embedding.ts";
@@ -18,7 +18,7 @@ export { select, type SelectInputs, type SelectOptions } from "./ops/select.ts";
 export { softmax } from "./ops/softmax.ts";
 export { pad, slice } from "./ops/slice.ts";
 export { detach, expand, permute, reshape, sumTo, transpose } from "./ops/views.ts";
-export { randomStream } from "./philox.ts";
+export { randomStream, type RandomStream } from "./philox.ts";
 export {
   abs,
   add,
@@ -50,6 +50,6 @@ export { concat } from "./ops/concat.ts";
 export { patches } from "./ops/composite/patches.ts";
 export { matmul } from "./ops/matmul.ts";
 export { attentionComposed } from "./ops/composite/attentionComposed.ts";
-export { attention } from "./ops/attention.ts";
+export { attention, type AttentionOptions, type AttentionPrefix } from "./ops/attention.ts";
 export { cast } from "./ops/cast.ts";
 export { normal, randomBits, uniform } from "./random.ts";

@@ -16,6 +16,38 @@ export async function nodeGpu(): Promise<GPU> {
   return alive[0]!;
 }
 
+/** Nobody writes here: a wait for it is a sleep. */
+const bed = new Int32Array(new SharedArrayBuffer(4));
+let waiting = 0;
+let began = 0;
+let napping = false;
+
+/** Sleeps a tenth of the time waited so far, at most 1 ms, in each turn of the event loop: short waits are not made longer. */
+function nap(): void {
+  napping = waiting > 0;
+  if (!napping) return;
+  const ms = Math.min(1, 0.1 * (performance.now() - began));
+  if (ms > 0.05) Atomics.wait(bed, 0, 0, ms);
+  setImmediate(nap);
+}
+
+/**
+ * Awaits `work` of a device that computes on the processor. Dawn in Node asks in every turn of the event loop whether work is
+ * done, without a pause, and takes a core from the adapter; naps between its questions give the core back.
+ */
+export async function awaitWithNaps<T>(work: Promise<T>): Promise<T> {
+  if (waiting++ === 0) began = performance.now();
+  if (!napping) {
+    napping = true;
+    setImmediate(nap);
+  }
+  try {
+    return await work;
+  } finally {
+    waiting--;
+  }
+}
+
 const folder = new URL("../../kernels/", import.meta.url);
 
 /** Text of `kernels/<name>.wgsl`. */

@@ -11,7 +11,7 @@ import type { Dtype } from "./dtype.ts";
 import { DtypeError, ShapeError } from "./errors.ts";
 import { contiguous } from "./run.ts";
 import { type Shape, showShape } from "./shape.ts";
-import { empty, type Tensor } from "./tensor.ts";
+import { empty, type TapeNode, type Tensor } from "./tensor.ts";
 
 export interface Spec<A extends readonly string[] = readonly string[]> {
   readonly dtypes: readonly Dtype[];
@@ -111,8 +111,14 @@ export function defineOp<
     const saved = allocate(savedSpecs);
     const context = { ...inputs, ...outputs, ...saved, ...bindings.sizes, ...attrs };
     definition.forward(context as ForwardContext<I, O, S, A>);
-    if (tracked) {
-      record(name, originals, Object.values(outputs), (outputGradients) => {
+    // What only backward needs: statistics, and contiguous copies of inputs that were views.
+    const kept = [
+      ...Object.values(saved),
+      ...inputNames.flatMap((input, i) => (inputs[input] === originals[i] ? [] : [inputs[input]!])),
+    ];
+    if (!tracked) for (const tensor of kept) tensor.dispose();
+    else {
+      const inputGradientsOf: TapeNode["backward"] = (outputGradients) => {
         const gradients: Record<string, Tensor | undefined> = {};
         outputNames.forEach((output, i) => {
           const gradient = outputGradients[i];
@@ -125,7 +131,8 @@ export function defineOp<
         });
         backward({ ...context, ...gradients } as BackwardContext<I, O, S, A>);
         return inputGradients;
-      });
+      };
+      record(name, originals, Object.values(outputs), inputGradientsOf, kept);
     }
     return outputs as { readonly [K in keyof O]: Tensor };
   };

@@ -1,6 +1,6 @@
 /** The data: shape, dtype, buffer, gradient, reading. It computes nothing; operations are functions. */
 import type { Block } from "./buffers.ts";
-import type { Device } from "./device.ts";
+import type { BufferRange, Device } from "./device.ts";
 import { bytesPerElement, type Dtype, fromBytes, type TensorData, toBytes } from "./dtype.ts";
 import { DisposedError, ShapeError } from "./errors.ts";
 import { checkShape, contiguousStrides, isContiguous, type Shape, showShape, sizeOf } from "./shape.ts";
@@ -18,6 +18,10 @@ export interface TapeNode {
   readonly name: string;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
+  /** What only this node keeps for `backward`: statistics, contiguous copies of inputs. Nobody else sees them. */
+  readonly saved: readonly Tensor[];
+  /** Whether `backward` has freed what the node needs. */
+  released: boolean;
   /** Gradients of the outputs to gradients of the inputs; undefined where one is not needed. */
   backward(outputGradients: readonly (Tensor | undefined)[]): readonly (Tensor | undefined)[];
 }
@@ -94,22 +98,7 @@ export class Tensor {
 
   /** The values in row-major order; f16 is widened to f32. Submits and waits for all recorded work. */
   async read(): Promise<TensorData> {
-    const { block } = this;
-    const width = bytesPerElement[this.dtype];
-    if (isContiguous(this.shape, this.strides)) {
-      const start = Math.floor((this.offset * width) / 4) * 4;
-      const bytes = await this.device.readBuffer(block.buffer, start, this.size * width + this.offset * width - start);
-      return fromBytes(this.dtype, bytes.slice(this.offset * width - start), this.size);
-    }
-    const extent = 1 + this.shape.reduce((sum, n, i) => sum + (n - 1) * this.strides[i]!, this.offset);
-    const all = fromBytes(this.dtype, await this.device.readBuffer(block.buffer, 0, extent * width), extent);
-    const data = fromBytes(this.dtype === "f16" ? "f32" : this.dtype, new ArrayBuffer(4 * this.size), this.size);
-    const index = Array.from(this.shape, () => 0);
-    for (let i = 0; i < data.length; i++) {
-      data[i] = all[index.reduce((sum, n, axis) => sum + n * this.strides[axis]!, this.offset)]!;
-      for (let axis = index.length - 1; axis >= 0 && ++index[axis]! === this.shape[axis]; axis--) index[axis] = 0;
-    }
-    return data;
+    return (await readAll([this]))[0]!;
   }
 
   /** The value of a one-element tensor. */
@@ -141,6 +130,38 @@ export class Tensor {
     this.node = undefined;
     if (--this.#storage.owners === 0) this.device.pool.release(this.#storage.block);
   }
+}
+
+/** The values of each tensor, as `read` gives them, with one wait for all. They are on one device. */
+export async function readAll(tensors: readonly Tensor[]): Promise<TensorData[]> {
+  const [first] = tensors;
+  if (!first) return [];
+  const stored = await first.device.readBuffers(tensors.map(storedRange));
+  return tensors.map((tensor, i) => inOrder(tensor, stored[i]!));
+}
+
+/** The elements from a view's first to its last, on a boundary of four bytes. */
+function storedRange({ block, shape, strides, offset, dtype }: Tensor): BufferRange {
+  const width = bytesPerElement[dtype];
+  const start = Math.floor((offset * width) / 4) * 4;
+  const last = shape.reduce((sum, n, i) => sum + (n - 1) * strides[i]!, offset);
+  return { buffer: block.buffer, offset: start, bytes: (last + 1) * width - start };
+}
+
+/** The elements of a view in row-major order, from the bytes of its `storedRange`. */
+function inOrder({ shape, strides, offset, dtype, size }: Tensor, bytes: ArrayBuffer): TensorData {
+  const width = bytesPerElement[dtype];
+  const before = (offset * width) % 4;
+  const from = before ? bytes.slice(before) : bytes;
+  if (isContiguous(shape, strides)) return fromBytes(dtype, from, size);
+  const all = fromBytes(dtype, from, Math.floor(from.byteLength / width));
+  const data = fromBytes(dtype === "f16" ? "f32" : dtype, new ArrayBuffer(4 * size), size);
+  const index = Array.from(shape, () => 0);
+  for (let i = 0; i < data.length; i++) {
+    data[i] = all[index.reduce((sum, n, axis) => sum + n * strides[axis]!, 0)]!;
+    for (let axis = index.length - 1; axis >= 0 && ++index[axis]! === shape[axis]; axis--) index[axis] = 0;
+  }
+  return data;
 }
 
 /** `writeBuffer` takes multiples of four bytes; an odd number of f16 values has two bytes more. */

@@ -3,26 +3,18 @@
  *
  *   L = mean over the batch of (1/p) · (1/L) · Σ_{masked i} −log p_θ(r_0[i] | v, p_0, r_t)
  */
-import { loadState, saveState, type TrainingState } from "../model/checkpoint.ts";
+import { loadWeights } from "../model/checkpoint.ts";
 import { preset } from "../model/config.ts";
-import { createRediff } from "../model/rediff.ts";
+import { PROJECTOR, VISION } from "../model/parameterSpecs.ts";
+import { createRediff, type Rediff } from "../model/rediff.ts";
 import { promptIds, type Tokenizer } from "../model/tokenizer.ts";
-import {
-  adamW,
-  backward,
-  clipScale,
-  type Device,
-  gradNorm,
-  keep,
-  noGrad,
-  RediffError,
-  scope,
-  zeroGrad,
-  zeros,
-} from "../tensor/index.ts";
-import { type Batch, type Difficulty, drawBatch } from "./batch.ts";
-import { maskLoss } from "./maskLoss.ts";
-import { learningRate } from "./schedule.ts";
+import { type Device, RediffError } from "../tensor/index.ts";
+import { type Difficulty, drawBatch } from "./batch.ts";
+import { maskTokens } from "./corruption.ts";
+import { answerLoss } from "./answerLoss.ts";
+import type { NoiseName } from "./noise.ts";
+import { maskLosses } from "./revisionLoss.ts";
+import { freshState, resumedState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
 
 /** One stretch of a curriculum. */
 export interface Phase extends Difficulty {
@@ -30,19 +22,17 @@ export interface Phase extends Difficulty {
   readonly until: number;
 }
 
-export interface TrainOptions {
-  readonly preset: string;
-  readonly seed: number;
-  readonly steps: number;
-  readonly batch: number;
-  readonly peak: number;
-  readonly warmup: number;
-  readonly weightDecay: number;
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly maxNorm: number;
+export interface TrainOptions extends RunOptions {
+  /** Upper bound of eq. 2's 1/p. */
   readonly maxWeight: number;
+  /** How noise levels are distributed. */
+  readonly noise: NoiseName;
   readonly curriculum: readonly Phase[];
+  /** Folder of weights that the whole model begins with, and one for vision encoder and projector. Undefined: noise. */
+  readonly init?: string;
+  readonly vision?: string;
+  /** Share of the learning rate that the vision encoder takes: below 1 for one that was trained before. Default: 1. */
+  readonly visionRate?: number;
 }
 
 export const defaultTrainOptions: TrainOptions = {
@@ -57,6 +47,7 @@ export const defaultTrainOptions: TrainOptions = {
   beta2: 0.98,
   maxNorm: 1,
   maxWeight: 20,
+  noise: "uniform",
   curriculum: [
     { until: 0.25, canvas: 32, shares: [0.7, 0.3, 0] },
     { until: 0.6, canvas: 48, shares: [0.3, 0.35, 0.35] },
@@ -71,112 +62,32 @@ export function phaseAt(step: number, { steps, curriculum }: TrainOptions): Phas
   return phase;
 }
 
-export interface StepReport {
-  readonly step: number;
-  readonly loss: number;
-  readonly gradientNorm: number;
-  readonly learningRate: number;
-}
-
-/** A training run: the state, and one step at a time. */
-export interface Trainer {
-  readonly state: TrainingState;
-  readonly options: TrainOptions;
-  readonly done: boolean;
-  /** Runs one step. The numbers it returns are those of the step. Throws when the loss is not finite. */
-  step(): Promise<StepReport>;
-  save(path: string): Promise<void>;
-}
-
 /** Begins a run, or goes on with the one saved at `resume`; its options must be the same, except for `steps`. */
-export function createTrainer(device: Device, options: TrainOptions, tokenizer: Tokenizer, resume?: string): Trainer {
+export function createTrainer(
+  device: Device,
+  options: TrainOptions,
+  tokenizer: Tokenizer,
+  resume?: string,
+): Trainer<TrainOptions> {
   const prompt = promptIds(tokenizer);
-  let state: TrainingState = resume === undefined ? freshState(device, options) : loadState(device, resume);
-  if (resume !== undefined && withoutSteps(state.options) !== withoutSteps(JSON.stringify(options)))
-    throw new RediffError(
-      `${resume} was begun with other options. It has ${state.options}; this run asks for ${JSON.stringify(options)}.`,
-      { resume },
-    );
-  state = { ...state, options: JSON.stringify(options) };
-  const draw = (step: number): Batch => {
-    const { imageSize } = state.model.config.vision;
-    return drawBatch(
-      step,
-      { ...phaseAt(step, options), seed: options.seed, batch: options.batch, imageSize, maxWeight: options.maxWeight },
-      tokenizer,
-    );
-  };
-  let next: Batch | undefined;
-  let lastWait = 0;
-
-  return {
-    options,
-    get state() {
-      return state;
-    },
-    get done() {
-      return state.step >= options.steps;
-    },
-    async step() {
-      const { model, moments, step } = state;
-      const batch = next ?? draw(step);
-      const rate = learningRate(step, options);
-      const report = await scope(device, async () => {
-        const parameters = [...model.parameters.values()];
-        // Submitted in parts: the GPU runs the forward pass while JavaScript records the backward pass.
-        const loss = maskLoss(model, batch, prompt);
-        await device.submit();
-        backward(loss);
-        await device.submit();
-        const norm = noGrad(device, () => {
-          const gradients = parameters.map((parameter) => parameter.grad!);
-          const total = gradNorm(gradients);
-          const scale = clipScale(total, options.maxNorm);
-          for (const [name, parameter] of model.parameters) {
-            const { m, v } = moments.get(name)!;
-            const decay = parameter.rank > 1 ? options.weightDecay : 0;
-            adamW(
-              { parameter, gradient: parameter.grad!, m, v, scale },
-              { step: step + 1, learningRate: rate, weightDecay: decay, beta1: options.beta1, beta2: options.beta2 },
-            );
-          }
-          zeroGrad(parameters);
-          return total;
-        });
-        await device.submit();
-        const submitted = performance.now();
-        // The GPU works while the next batch is drawn.
-        next = step + 1 < options.steps ? draw(step + 1) : undefined;
-        // Dawn in Node polls while something is awaited, and takes a core from a software adapter. So sleep most of the
-        // time that the last step took, and only then ask.
-        const rest = 0.9 * lastWait - (performance.now() - submitted);
-        if (rest > 0) await new Promise((resolve) => setTimeout(resolve, rest));
-        const numbers = { loss: await loss.item(), gradientNorm: await norm.item() };
-        lastWait = performance.now() - submitted;
-        return numbers;
-      });
-      if (!Number.isFinite(report.loss) || !Number.isFinite(report.gradientNorm))
-        throw new RediffError(
-          `The loss of step ${step} is ${report.loss}, its gradient norm ${report.gradientNorm}. The weights are those before the step.`,
-          { ...report, step },
-        );
-      state = { ...state, step: step + 1 };
-      return { step, ...report, learningRate: rate };
-    },
-    save: (path) => saveState(state, path),
-  };
+  const state =
+    resume === undefined ? freshState(initialModel(device, options), options) : resumedState(device, resume, options);
+  const { imageSize } = state.model.config.vision;
+  const lesson = { corrupt: () => maskTokens, losses: maskLosses(options.maxWeight) };
+  return trainStage(state, options, {
+    draw: (step) => drawBatch(step, { ...options, ...phaseAt(step, options), imageSize }, lesson, tokenizer),
+    loss: (model, batch) => answerLoss(model, batch, prompt),
+    share: (name) => (name.startsWith(VISION) ? (options.visionRate ?? 1) : 1),
+  });
 }
 
-const withoutSteps = (options: string): string =>
-  JSON.stringify({ ...(JSON.parse(options) as TrainOptions), steps: 0 });
-
-function freshState(device: Device, options: TrainOptions): TrainingState {
-  const model = createRediff(device, preset(options.preset), options.seed);
-  const moments = new Map(
-    [...model.parameters].map(([name, { shape }]) => [
-      name,
-      { m: keep(zeros(device, shape)), v: keep(zeros(device, shape)) },
-    ]),
-  );
-  return { model, moments, step: 0, options: JSON.stringify(options) };
+/** A model of a preset, with the weights that a run begins with. */
+export function initialModel(
+  device: Device,
+  { preset: name, seed, init, vision }: Pick<TrainOptions, "preset" | "seed" | "init" | "vision">,
+): Rediff {
+  const model = createRediff(device, preset(name), seed);
+  if (init !== undefined) loadWeights(model, init);
+  if (vision !== undefined) for (const prefix of [VISION, PROJECTOR]) loadWeights(model, vision, prefix);
+  return model;
 }

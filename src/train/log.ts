@@ -1,6 +1,7 @@
 /** What long work says while it runs: one live line on a terminal, plain lines now and then elsewhere, and JSON lines in a file. */
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
+import { RediffError } from "../tensor/index.ts";
 
 export interface ProgressLine {
   /** Shows a line; on a terminal it replaces the one before. Elsewhere lines come at most every `everyMs`. */
@@ -47,4 +48,25 @@ export function showDuration(seconds: number): string {
 export function jsonLines(path: string): (record: Readonly<Record<string, unknown>>) => void {
   mkdirSync(dirname(path), { recursive: true });
   return (record) => appendFileSync(path, `${JSON.stringify(record)}\n`);
+}
+
+/**
+ * The records of a file of JSON lines that is to be appended to; none when there is no file. A last line that a kill left
+ * unfinished is cut off. Throws RediffError when another line is not JSON.
+ */
+export function resumeJsonLines(path: string): unknown[] {
+  if (!existsSync(path)) return [];
+  const text = readFileSync(path, "utf8");
+  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+  if (whole.length < text.length) truncateSync(path, Buffer.byteLength(whole));
+  return whole
+    .split("\n")
+    .slice(0, -1)
+    .map((line, i) => {
+      try {
+        return JSON.parse(line) as unknown;
+      } catch {
+        throw new RediffError(`${path}: line ${i + 1} is not JSON.`, { path, line: i + 1 });
+      }
+    });
 }

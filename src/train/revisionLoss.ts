@@ -54,6 +54,17 @@ export const lossPresets = {
   },
 } as const satisfies Record<string, Losses>;
 
+const nothing = <C extends TokenCategory>(name: C): Loss<C> => ({ weight: () => 0, counted: [name] });
+
+/** Eq. 2 with 1/p of at most `maxWeight`: masked positions only, over the length of the answer. */
+export const maskLosses = (maxWeight: number): Losses => ({
+  mask: { weight: (p) => Math.min(1 / p, maxWeight), counted: tokenCategories },
+  syntax: nothing("syntax"),
+  hallucination: nothing("hallucination"),
+  clean: nothing("clean"),
+  mistake: nothing("mistake"),
+});
+
 export type LossPreset = keyof typeof lossPresets;
 export const lossPresetNames = Object.keys(lossPresets) as readonly LossPreset[];
 

@@ -2,7 +2,7 @@
 import { preset } from "../../src/model/config.ts";
 import { createRediff, disposeRediff } from "../../src/model/rediff.ts";
 import { backward, type Device, randomStream, scope } from "../../src/tensor/index.ts";
-import { maskLoss } from "../../src/train/maskLoss.ts";
+import { answerLoss } from "../../src/train/answerLoss.ts";
 
 export interface NanoPass {
   readonly loss: number;
@@ -28,7 +28,7 @@ export async function nanoPass(device: Device): Promise<NanoPass> {
     pixels: Float32Array.from({ length: B * 3 * S * S }, () => 2 * random.uniform() - 1),
   };
   const result = await scope(device, async () => {
-    const loss = maskLoss(model, batch, { before: [1018, 5], after: [6, 7, 8] });
+    const loss = answerLoss(model, batch, { before: [1018, 5], after: [6, 7, 8] });
     backward(loss);
     const gradients: Record<string, { size: number; projection: number }> = {};
     for (const [name, parameter] of model.parameters) {

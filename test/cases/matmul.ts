@@ -1,8 +1,20 @@
 import fc from "fast-check";
-import { matmul, transpose } from "../../src/tensor/index.ts";
+import { type Device, matmul, transpose } from "../../src/tensor/index.ts";
+import { matmulChoice } from "../../src/tensor/ops/matmulPlan.ts";
+import { withTuning } from "../../src/tensor/tuning.ts";
 import { defineCase, filled, type Mutant, type OpCase, sizes, type Values } from "../support/opCase.ts";
 
-type Params = { layout: string; batch: number; shared: boolean; M: number; N: number; K: number };
+/** `variant` is what a tuning table asks for; "default" asks for nothing. */
+type Params = { layout: string; batch: number; shared: boolean; M: number; N: number; K: number; variant: string };
+
+/** Runs `body` with one variant in all buckets; where it does not fit the default is taken. */
+function withVariant<R>(device: Device, variant: string, body: () => R): R {
+  const buckets = ["NN", "NT", "TN"].flatMap((layout) =>
+    ["narrow", "small", "medium", "large"].flatMap((size) => [`${layout} ${size}`, `${layout} ${size} ragged`]),
+  );
+  const table = Object.fromEntries(buckets.map((bucket) => [bucket, variant]));
+  return withTuning(device, { [matmulChoice.op]: table }, body);
+}
 
 /** Multiples of four reach the subgroup kernels; the others the plain one. */
 const size = fc.oneof(
@@ -27,11 +39,16 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
       M: size,
       N: size,
       K: size,
+      variant: fc.constantFrom("default", "default", "plain", "tiled32", "tiled64"),
     }),
     always: [
-      { layout: "NT", batch: 2, shared: true, M: 84, N: 128, K: 128 },
-      { layout: "TN", batch: 1, shared: false, M: 128, N: 384, K: 200 },
-      { layout: "NN", batch: 1, shared: true, M: 1, N: 1, K: 1 },
+      { layout: "NT", batch: 2, shared: true, M: 84, N: 128, K: 128, variant: "default" },
+      { layout: "TN", batch: 1, shared: false, M: 128, N: 384, K: 200, variant: "default" },
+      { layout: "NN", batch: 1, shared: true, M: 1, N: 1, K: 1, variant: "default" },
+      { layout: "TN", batch: 2, shared: false, M: 8, N: 12, K: 16, variant: "default" },
+      { layout: "NN", batch: 2, shared: false, M: 90, N: 134, K: 37, variant: "tiled64double" },
+      { layout: "NT", batch: 1, shared: true, M: 70, N: 132, K: 36, variant: "tiled32" },
+      { layout: "TN", batch: 2, shared: true, M: 33, N: 65, K: 37, variant: "padded" },
     ],
     inputs: ({ layout, batch, shared, M, N, K }) => ({
       a: { shape: [batch, ...(layout[0] === "T" ? [K, M] : [M, K])] },
@@ -47,8 +64,10 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
           }
       return { y };
     },
-    run: ({ a, b }, { layout }) => ({
-      y: matmul(layout[0] === "T" ? transpose(a!) : a!, layout[1] === "T" ? transpose(b!) : b!),
+    run: ({ a, b }, { layout, variant }) => ({
+      y: withVariant(a!.device, variant, () =>
+        matmul(layout[0] === "T" ? transpose(a!) : a!, layout[1] === "T" ? transpose(b!) : b!),
+      ),
     }),
     differentiable: weight === "f32" ? ["a", "b"] : ["a"],
     tolerance: 4e-5,
@@ -56,11 +75,12 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
     flops: ({ batch, M, N, K }) => 2 * batch * M * N * K,
     bytes: ({ batch, shared, M, N, K }) => 4 * (batch * M * K + (shared ? 1 : batch) * K * N + batch * M * N),
     bench: [
-      ...["NN", "NT", "TN"].map((layout) => ({ layout, batch: 1, shared: false, M: 512, N: 512, K: 512 })),
-      { layout: "NN", batch: 1, shared: true, M: 1024, N: 1024, K: 1024 },
-      { layout: "NN", batch: 1, shared: true, M: 2048, N: 1024, K: 256 },
-      { layout: "NT", batch: 1, shared: true, M: 2048, N: 384, K: 128 },
-    ],
+      ...["NN", "NT", "TN"].map((layout) => ({ layout, shared: false, M: 512, N: 512, K: 512 })),
+      { layout: "NN", shared: true, M: 1024, N: 1024, K: 1024 },
+      { layout: "NN", shared: true, M: 2048, N: 1024, K: 256 },
+      { layout: "NT", shared: true, M: 2048, N: 384, K: 128 },
+      { layout: "NT", shared: true, M: 2047, N: 383, K: 127 },
+    ].map((sizes) => ({ ...sizes, batch: 1, variant: "default" })),
   });
 
 export default [define("matmul", "f32"), define("matmul f16", "f16")];
@@ -86,6 +106,24 @@ export const mutants: readonly Mutant[] = [
     replace: "storeRows(&sum1, count, cAt",
     why: "two rows at one place",
     subgroupSize: 8,
+  },
+  {
+    kernel: "matmulTiled",
+    find: "return transpose(blockOfB",
+    replace: "return (blockOfB",
+    why: "a block of b stays turned",
+  },
+  {
+    kernel: "matmulTiled",
+    find: "at.y + i < params.N",
+    replace: "at.y + i <= params.N",
+    why: "a row of c is written over its end",
+  },
+  {
+    kernel: "matmulTiled",
+    find: "vec4<bool>(at.x < size.x)",
+    replace: "vec4<bool>(true)",
+    why: "rows of b behind its end are multiplied",
   },
   { kernel: "matmulPlain", find: "k < params.K", replace: "k < params.K - 1u", why: "the last product is left out" },
 ];

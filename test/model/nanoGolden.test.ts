@@ -7,7 +7,7 @@ import { parameterSpecs } from "../../src/model/parameterSpecs.ts";
 import { canvasLogits, disposeRediff, encodeImage } from "../../src/model/rediff.ts";
 import { createParameters } from "../../src/nn/parameters.ts";
 import { backward, openDevice, scope, sizeOf, tensor } from "../../src/tensor/index.ts";
-import { maskLoss } from "../../src/train/maskLoss.ts";
+import { answerLoss } from "../../src/train/answerLoss.ts";
 
 interface Golden {
   readonly loss: number;
@@ -52,7 +52,7 @@ test("nano agrees with PyTorch to 1e-4", async () => {
     const values = await logits.read();
     golden.logits.forEach((want, v) => assert.ok(Math.abs(values[(T + 5) * 1024 + v]! - want) < 1e-4, `logit ${v}`));
 
-    const loss = maskLoss(model, { B, T, pixels, answer, canvas, weights }, prompt);
+    const loss = answerLoss(model, { B, T, pixels, answer, canvas, weights }, prompt);
     backward(loss);
     assert.ok(Math.abs((await loss.item()) - golden.loss) < 1e-4 * golden.loss);
     for (const [name, [norm, projection]] of Object.entries(golden.gradients)) {

@@ -111,6 +111,64 @@ describe("schedules", () => {
   });
 });
 
+describe("what comes back from the device", () => {
+  const request = (): DecodeRequest => ({ image, before: [0, 10], after: [11, 12], maskId: MASK, banned: BANNED });
+  const counted = async (given: DecodeOptions): Promise<{ readbacks: number; bytes: number; steps: number }> => {
+    const { readbacks, readbackBytes } = device.recorder.counters;
+    const { steps } = await refine(model, request(), given);
+    const now = device.recorder.counters;
+    return { readbacks: now.readbacks - readbacks, bytes: now.readbackBytes - readbackBytes, steps };
+  };
+
+  test("the canvas once; when somebody watches, canvas and changes in one read a step besides", async () => {
+    const canvasBytes = 4 * B * T;
+    assert.deepEqual(await counted({ tokensPerStep: 4 }), { readbacks: 1, bytes: canvasBytes, steps: T / 4 });
+    assert.deepEqual(await counted({ tokensPerStep: 4, onStep: () => undefined }), {
+      readbacks: T / 4 + 1,
+      bytes: (2 * (T / 4) + 1) * canvasBytes,
+      steps: T / 4,
+    });
+    assert.ok(2 * canvasBytes < 4096);
+  });
+
+  test("a step repeats its buffers: decoding again makes no bind group, and leaves nothing behind", async () => {
+    const given: DecodeOptions = { tokensPerStep: 4, onStep: () => undefined };
+    await counted(given);
+    const { bindGroups } = device.recorder.counters;
+    const { liveBytes, heldBytes } = device.memory();
+    for (let i = 0; i < 3; i++) await counted(given);
+    assert.equal(device.recorder.counters.bindGroups, bindGroups);
+    assert.equal(device.memory().liveBytes, liveBytes);
+    assert.equal(device.memory().heldBytes, heldBytes);
+  });
+
+  test("what a watcher throws ends the decoding, and nothing stays unhandled", async () => {
+    const { liveBytes } = device.memory();
+    const shown: number[] = [];
+    const onStep = ({ index }: DecodeStep) => {
+      shown.push(index);
+      if (index === 1) throw new Error("seen enough");
+    };
+    await assert.rejects(refine(model, request(), { tokensPerStep: 4, onStep }), /seen enough/);
+    assert.deepEqual(shown.slice(0, 2), [0, 1]);
+    await device.flush();
+    assert.equal(device.memory().liveBytes, liveBytes);
+  });
+});
+
+describe("canvas", () => {
+  test("may be longer or shorter than the model's own", async () => {
+    for (const canvas of [5, 2 * T]) {
+      const request: DecodeRequest = { image, before: [0, 10], after: [11, 12], maskId: MASK, banned: BANNED };
+      const result = await refine(model, request, { tokensPerStep: 4, canvas });
+      assert.equal(result.canvas.length, B * canvas);
+      assert.equal(result.steps, Math.ceil(canvas / 4));
+      assert.ok(!result.canvas.includes(MASK));
+    }
+    await assert.rejects(watch(refine, { tokensPerStep: 4, canvas: 0 }), /canvas must be a whole number of at least 1/);
+  });
+});
+
 describe("both decoders", () => {
   for (const [name, decoder] of [
     ["maskPredict", maskPredict],

@@ -13,8 +13,10 @@ import { loadTokenizer, promptIds } from "../../src/model/tokenizer.ts";
 import { type Device, openDevice, randomStream, scope } from "../../src/tensor/index.ts";
 import { createTrainer, defaultTrainOptions, phaseAt, type TrainOptions } from "../../src/train/base.ts";
 import { drawBatch } from "../../src/train/batch.ts";
-import { maskLoss } from "../../src/train/maskLoss.ts";
-import { maskAnswer, noiseLevels } from "../../src/train/noise.ts";
+import { answerLoss } from "../../src/train/answerLoss.ts";
+import { maskTokens } from "../../src/train/corruption.ts";
+import { noiseLevels } from "../../src/train/noise.ts";
+import { maskLosses } from "../../src/train/revisionLoss.ts";
 import { learningRate } from "../../src/train/schedule.ts";
 
 const tokenizer = loadTokenizer(readFileSync(new URL("../../data/tokenizer/tokenizer.json", import.meta.url), "utf8"));
@@ -50,20 +52,11 @@ describe("forward process", () => {
     );
   });
 
-  test("masks at the rate p, weights 1/(p·L) where masked, 0 and unchanged elsewhere", () => {
-    const answer = Uint32Array.from({ length: 20_000 }, (_, i) => i + 10);
-    for (const p of [0.001, 0.3, 1]) {
-      const { canvas, weights } = maskAnswer(answer, p, 1, randomStream(3));
-      const masked = canvas.filter((id) => id === 1).length;
-      assert.ok(
-        Math.abs(masked - p * answer.length) <= 5 * Math.sqrt(p * (1 - p) * answer.length) + 1e-9,
-        `${masked} masks at p = ${p}`,
-      );
-      canvas.forEach((id, i) => {
-        assert.equal(id, weights[i] ? 1 : answer[i]);
-        if (weights[i]) assert.ok(Math.abs(weights[i] * p * answer.length - 1) < 1e-6);
-      });
-    }
+  test("high noise has density 2t: a quarter of the levels lies below one half", () => {
+    const levels = noiseLevels(randomStream(1), 4000, "high");
+    for (const t of [0.25, 0.5, 0.9])
+      assert.ok(Math.abs(levels.filter((level) => level < t).length / 4000 - t * t) < 2e-3, `below ${t}`);
+    assert.ok(Math.min(...levels) >= 1e-3 && Math.max(...levels) <= 1);
   });
 
   test("learning rate: warm-up, peak, cool-down, floor", () => {
@@ -73,8 +66,13 @@ describe("forward process", () => {
 });
 
 describe("batches", () => {
-  const draw = (step: number, B = 4) =>
-    drawBatch(step, { ...phaseAt(0, options), seed: 9, batch: B, imageSize: 16, maxWeight: Infinity }, tokenizer);
+  const draw = (step: number, maxWeight = Infinity) =>
+    drawBatch(
+      step,
+      { ...phaseAt(0, options), seed: 9, batch: 4, imageSize: 16 },
+      { corrupt: () => maskTokens, losses: maskLosses(maxWeight) },
+      tokenizer,
+    );
 
   test("are a function of (seed, step)", () => {
     assert.deepEqual(draw(5), draw(5));
@@ -86,11 +84,8 @@ describe("batches", () => {
     for (let step = 0; step < 200; step++) sum += draw(step).weights.reduce((a, b) => a + b, 0);
     assert.ok(Math.abs(sum / 200 - 1) < 0.1, `mean total weight ${sum / 200}`);
     const free = draw(3);
-    const bounded = drawBatch(
-      3,
-      { ...phaseAt(0, options), seed: 9, batch: 4, imageSize: 16, maxWeight: 1.5 },
-      tokenizer,
-    );
+    free.weights.forEach((weight, i) => assert.equal(weight > 0, free.canvas[i] === 1019, `position ${i}`));
+    const bounded = draw(3, 1.5);
     bounded.weights.forEach((weight, i) => assert.ok(weight <= free.weights[i]! && weight <= 1.5 / (24 * 4) + 1e-9));
   });
 
@@ -109,11 +104,12 @@ describe("loss", () => {
     const model = createRediff(device, preset("nano"), 1);
     const batch = drawBatch(
       0,
-      { ...phaseAt(0, options), seed: 2, batch: 4, imageSize: 16, maxWeight: Infinity },
+      { ...phaseAt(0, options), seed: 2, batch: 4, imageSize: 16 },
+      { corrupt: () => maskTokens, losses: maskLosses(Infinity) },
       tokenizer,
     );
     const prompt = promptIds(tokenizer);
-    const loss = (given: typeof batch) => scope(device, () => maskLoss(model, given, prompt).item());
+    const loss = (given: typeof batch) => scope(device, () => answerLoss(model, given, prompt).item());
     const full = {
       ...batch,
       canvas: batch.answer.map(() => 1019),

@@ -1,9 +1,11 @@
-import { record } from "../autograd.ts";
+import { noGrad, record } from "../autograd.ts";
 import { DtypeError, ShapeError } from "../errors.ts";
-import { contiguous, run } from "../run.ts";
+import { contiguous, copyStrided, run } from "../run.ts";
 import { isContiguous, sameShape, type Shape, showShape, sizeOf } from "../shape.ts";
-import { empty, type Tensor } from "../tensor.ts";
-import { planMatmul } from "./matmulPlan.ts";
+import { empty, scope, type Tensor } from "../tensor.ts";
+import { tuningOf } from "../tuning.ts";
+import { type MatmulLayout, type MatmulSizes, planMatmul } from "./matmulPlan.ts";
+import { pad, slice } from "./slice.ts";
 import { reshape, transpose } from "./views.ts";
 
 /**
@@ -64,36 +66,67 @@ function letterOf(x: Tensor): "N" | "T" {
 
 /** The product without a place on the tape. */
 function product(a: Tensor, b: Tensor): Tensor {
-  const { device } = a;
   const lead = a.shape.slice(0, -2);
   const [K, N] = b.shape.slice(-2) as [number, number];
-  const y = empty(device, [...lead, a.shape.at(-2)!, N], "f32", "matmul");
   const right = letterOf(b);
   // Both transposed is rare and has no kernel of its own: a is copied.
   const left = right === "T" ? "N" : letterOf(a);
   const stored = (x: Tensor, letter: "N" | "T"): Tensor => (letter === "T" ? transpose(x) : contiguous(x, "matmul"));
   // One matrix for all of the batch, and rows that lie one behind the other: a single, taller product.
   const flat = b.rank === 2 && left === "N";
-  const batch = flat ? 1 : sizeOf(lead);
-  const M = flat ? sizeOf(lead) * a.shape.at(-2)! : a.shape.at(-2)!;
-  const layout = `${left}${right}` as "NN" | "NT" | "TN";
-  const strides = { aStride: flat ? 0 : M * K, bStride: b.rank === 2 ? 0 : K * N };
-  const plan = planMatmul({ layout, batch, M, N, K, subgroupSize: device.subgroupSize, ...strides });
-  const { kernel, params, workgroups, overrides } = plan;
-  run(
-    kernel,
-    { a: stored(a, left), b: stored(b, right), c: y },
-    params,
-    { workgroups, overrides, types: { Weight: b.dtype } },
-    "matmul",
-  );
+  const M = a.shape.at(-2)!;
+  const sizes: MatmulSizes = {
+    layout: `${left}${right}` as MatmulLayout,
+    batch: flat ? 1 : sizeOf(lead),
+    M: flat ? sizeOf(lead) * M : M,
+    N,
+    K,
+    aStride: flat ? 0 : M * K,
+    bStride: b.rank === 2 ? 0 : K * N,
+    weight: b.dtype,
+  };
+  const y = empty(a.device, [...lead, M, N], "f32", "matmul");
+  multiply(stored(a, left), stored(b, right), y, sizes);
   return y;
+}
+
+/** Writes the product of two operands, as they are stored, to c. */
+function multiply(a: Tensor, b: Tensor, c: Tensor, sizes: MatmulSizes): void {
+  const { device } = a;
+  const plan = planMatmul(sizes, tuningOf(device));
+  if (plan === "padded") return noGrad(device, () => scope(device, () => multiplyPadded(a, b, c, sizes)));
+  const { kernel, params, ...launch } = plan;
+  run(kernel, { a, b, c }, params, launch, "matmul");
+}
+
+/** Ragged rows are copied into rows of whole vectors, with zeros behind, and what that adds to c is cut off. */
+function multiplyPadded(a: Tensor, b: Tensor, c: Tensor, sizes: MatmulSizes): void {
+  const { layout, batch, M, N, K, aStride, bStride } = sizes;
+  const inFours = (n: number): number => 4 * Math.ceil(n / 4);
+  // Only stored rows must be whole: K of a TN product is none, and M of the others.
+  const turned = layout === "TN";
+  const to = { M: turned ? inFours(M) : M, N: inFours(N), K: turned ? K : inFours(K) };
+  const grow = (x: Tensor, stride: number, rows: "M" | "N" | "K", columns: "N" | "M" | "K"): Tensor => {
+    const stored = reshape(x, [stride ? batch : 1, sizes[rows], sizes[columns]]);
+    const wide = to[columns] > sizes[columns] ? pad(stored, 2, 0, to[columns] - sizes[columns]) : stored;
+    return to[rows] > sizes[rows] ? pad(wide, 1, 0, to[rows] - sizes[rows]) : wide;
+  };
+  const padded = empty(a.device, [batch, to.M, to.N], "f32", "matmul");
+  multiply(
+    turned ? grow(a, aStride, "K", "M") : grow(a, aStride, "M", "K"),
+    layout === "NT" ? grow(b, bStride, "N", "K") : grow(b, bStride, "K", "N"),
+    padded,
+    { ...sizes, ...to, aStride: aStride && to.M * to.K, bStride: bStride && to.K * to.N },
+  );
+  copyStrided(slice(slice(padded, 1, 0, M), 2, 0, N), c);
 }
 
 const flatten = (x: Tensor): Tensor => reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape.at(-1)!]);
 
 function gradientOfA(dy: Tensor, b: Tensor, a: Tensor): Tensor {
-  if (letterOf(a) === "T" && b.rank === a.rank) return transpose(product(b, transpose(contiguous(dy))));
+  // The left operand is f32, so a half-precision b stays on the right.
+  if (letterOf(a) === "T" && b.rank === a.rank && b.dtype === "f32")
+    return transpose(product(b, transpose(contiguous(dy))));
   return product(contiguous(dy), transpose(b));
 }
 

@@ -6,69 +6,189 @@
  *   NT  a (batch, M, K)   b (batch, N, K)
  *   TN  a (batch, K, M)   b (batch, K, N)
  */
+import type { Dtype } from "../dtype.ts";
+import type { Variant } from "../kernel.ts";
+import { type AdapterTraits, choose, type Choice, type TunedVariant, type TuningState } from "../tuning.ts";
+
 export type MatmulLayout = "NN" | "NT" | "TN";
 
-export type MatmulSizes = {
+export interface MatmulSizes {
   readonly layout: MatmulLayout;
   readonly batch: number;
   readonly M: number;
   readonly N: number;
   readonly K: number;
-  /** The adapter's subgroup size where its minimum and maximum agree, and subgroups are enabled. */
-  readonly subgroupSize: number | undefined;
-  /** Scalars from one batch to the next. Left out: contiguous. 0 broadcasts the operand. */
-  readonly aStride?: number;
-  readonly bStride?: number;
-};
+  /** Scalars from one batch to the next. 0 broadcasts the operand. */
+  readonly aStride: number;
+  readonly bStride: number;
+  /** How b is stored. */
+  readonly weight: Dtype;
+}
 
-export type MatmulPlan = {
+export interface MatmulLaunch extends Variant {
   readonly kernel: string;
-  readonly overrides: Record<string, number>;
-  readonly params: Record<string, number>;
+  readonly params: Readonly<Record<string, number>>;
   readonly workgroups: readonly [number, number, number];
-};
+}
+
+/** A launch, or "padded": the operands are copied into multiples of four first, and the product is planned again. */
+export type MatmulPlan = MatmulLaunch | "padded";
+
+/**
+ * Sizes that are measured together. The class is the size of c: narrow with fewer than 8 rows (few products for each element
+ * of b), then up to 2^16 elements, up to 2^20, and beyond. Ragged: a stored row is no whole number of vectors.
+ */
+export type MatmulBucket = `${MatmulLayout} ${"narrow" | "small" | "medium" | "large"}${"" | " ragged"}`;
+
+export function bucketOfMatmul(sizes: MatmulSizes): MatmulBucket {
+  const { layout, batch, M, N } = sizes;
+  const elements = batch * M * N;
+  const size = M < 8 ? "narrow" : elements <= 2 ** 16 ? "small" : elements <= 2 ** 20 ? "medium" : "large";
+  return `${layout} ${size}${isInFours(sizes) ? "" : " ragged"}`;
+}
+
+/** The axes along which the operands are stored. */
+const storedAxes = ({ layout, M, N, K }: MatmulSizes) => ({ a: layout === "TN" ? M : K, b: layout === "NT" ? K : N });
+
+/** Whether vectors of four never reach over the end of a stored row, of a, b or c, and batches begin at one. */
+function isInFours(sizes: MatmulSizes): boolean {
+  const { a, b } = storedAxes(sizes);
+  return [a, b, sizes.N, sizes.aStride, sizes.bStride].every((size) => size % 4 === 0);
+}
+
+const paramsOf = ({ M, N, K, aStride, bStride }: MatmulSizes) => ({ M, N, K, aStride, bStride, cStride: M * N });
+
+type MatmulVariant = TunedVariant<MatmulSizes, MatmulPlan>;
 
 /** One kernel per layout for subgroups of 8 lanes: the loop nests differ. */
-const SUBGROUP_KERNEL: { readonly [L in MatmulLayout]: string } = {
-  NN: "matmul",
-  NT: "matmulNT",
-  TN: "matmulTN",
+const LANES_KERNEL: { readonly [L in MatmulLayout]: string } = { NN: "matmul", NT: "matmulNT", TN: "matmulTN" };
+
+/** Subgroups of 8 lanes, lavapipe. Elsewhere one lane per row is uncoalesced, and the broadcasts assume 8 by number. */
+const lanes8: MatmulVariant = {
+  fits: (sizes, { subgroupSize }) => subgroupSize === 8 && isInFours(sizes),
+  plan: (sizes) => ({
+    kernel: LANES_KERNEL[sizes.layout],
+    params: paramsOf(sizes),
+    types: { Weight: sizes.weight },
+    // Rows run fastest: neighbours in time then share the same columns of b, which stay in the cache.
+    workgroups: [Math.ceil(sizes.M / 32), Math.ceil(sizes.N / 32), sizes.batch],
+  }),
 };
 
-export function planMatmul(sizes: MatmulSizes): MatmulPlan {
-  const { layout, batch, M, N, K, subgroupSize } = sizes;
-  const aStride = sizes.aStride ?? M * K;
-  const bStride = sizes.bStride ?? K * N;
-  const params = { M, N, K, aStride, bStride, cStride: M * N };
+/** For `lanes8` where sizes are ragged: the copies cost bytes, the kernels for any sizes cost products. */
+const padded: MatmulVariant = {
+  fits: (sizes, traits) => traits.subgroupSize === 8 && !isInFours(sizes),
+  plan: () => "padded",
+};
 
-  // The subgroup kernels read four scalars at once along the stored rows of both operands, so the axis that
-  // is contiguous in memory has to be divisible by 4, and the batches have to begin on such a boundary.
-  const contiguousA = layout === "TN" ? M : K;
-  const contiguousB = layout === "NT" ? K : N;
-  const inFours = [contiguousA, contiguousB, N, aStride, bStride].every((size) => size % 4 === 0);
-
-  // 8 lanes: lavapipe. Elsewhere one lane per row is uncoalesced, and the broadcasts assume 8 by number.
-  if (subgroupSize === 8 && inFours) {
+/** Everything. A 4 × 4 tile per thread, 8 × 8 threads per workgroup. */
+const plain: MatmulVariant = {
+  fits: () => true,
+  plan: (sizes) => {
+    const { layout, batch, M, N, K, weight } = sizes;
     return {
-      kernel: SUBGROUP_KERNEL[layout],
-      overrides: {},
-      params,
-      // Rows run fastest: neighbours in time then share the same columns of b, which stay in the cache.
-      workgroups: [Math.ceil(M / 32), Math.ceil(N / 32), batch],
+      kernel: "matmulPlain",
+      types: { Weight: weight },
+      params: {
+        ...paramsOf(sizes),
+        aRow: layout === "TN" ? 1 : K,
+        aColumn: layout === "TN" ? M : 1,
+        bRow: layout === "NT" ? 1 : N,
+        bColumn: layout === "NT" ? K : 1,
+      },
+      workgroups: [Math.ceil(N / 32), Math.ceil(M / 32), batch],
     };
-  }
+  },
+};
 
-  // Everything else. A 4 × 4 tile per thread, 8 × 8 threads per workgroup.
+/** The overrides of kernels/matmulTiled.wgsl that tuning chooses. */
+interface Tile {
+  readonly THREADS_M: number;
+  readonly THREADS_N: number;
+  readonly ROWS: 4 | 8;
+  readonly COLUMNS: 4 | 8;
+  readonly STEP: number;
+  readonly BUFFERS: 1 | 2;
+}
+
+/** Through workgroup memory, for GPUs: any sizes; whole vectors are loaded of an operand whose rows consist of them. */
+function tiled(tile: Tile): MatmulVariant {
+  const { THREADS_M, THREADS_N, ROWS, COLUMNS, STEP, BUFFERS } = tile;
+  const [tileM, tileN] = [THREADS_M * ROWS, THREADS_N * COLUMNS];
   return {
-    kernel: "matmulPlain",
-    overrides: {},
-    params: {
-      ...params,
-      aRow: layout === "TN" ? 1 : K,
-      aColumn: layout === "TN" ? M : 1,
-      bRow: layout === "NT" ? 1 : N,
-      bColumn: layout === "NT" ? K : 1,
+    fits: (_, { threads, workgroupBytes }: AdapterTraits) =>
+      THREADS_M * THREADS_N <= threads && 4 * BUFFERS * (tileM + tileN) * STEP <= workgroupBytes,
+    plan: (sizes) => {
+      const { layout, batch, M, N, aStride, bStride, weight } = sizes;
+      const stored = storedAxes(sizes);
+      const isWideA = stored.a % 4 === 0 && aStride % 4 === 0;
+      const isWideB = stored.b % 4 === 0 && bStride % 4 === 0;
+      return {
+        kernel: "matmulTiled",
+        overrides: { ...tile, TURN_A: layout === "TN", TURN_B: layout === "NT" },
+        types: { Left: isWideA ? "vec4f" : "f32", Weight: isWideB ? `vec4<${weight}>` : weight },
+        functions: {
+          ...(isWideA && { loadA: "a[at / 4u]" }),
+          ...(isWideB && { loadB: "vec4f(b[at / 4u])" }),
+        },
+        params: paramsOf(sizes),
+        workgroups: [Math.ceil(N / tileN), Math.ceil(M / tileM), batch],
+      };
     },
-    workgroups: [Math.ceil(N / 32), Math.ceil(M / 32), batch],
   };
 }
+
+const variants = {
+  lanes8,
+  padded,
+  tiled64: tiled({ THREADS_M: 8, THREADS_N: 8, ROWS: 8, COLUMNS: 8, STEP: 16, BUFFERS: 1 }),
+  tiled32: tiled({ THREADS_M: 8, THREADS_N: 8, ROWS: 4, COLUMNS: 4, STEP: 32, BUFFERS: 1 }),
+  tiled64by4: tiled({ THREADS_M: 16, THREADS_N: 16, ROWS: 4, COLUMNS: 4, STEP: 32, BUFFERS: 1 }),
+  tiled64double: tiled({ THREADS_M: 8, THREADS_N: 8, ROWS: 8, COLUMNS: 8, STEP: 16, BUFFERS: 2 }),
+  tiled128: tiled({ THREADS_M: 16, THREADS_N: 16, ROWS: 8, COLUMNS: 8, STEP: 16, BUFFERS: 1 }),
+  tiled128double: tiled({ THREADS_M: 16, THREADS_N: 16, ROWS: 8, COLUMNS: 8, STEP: 16, BUFFERS: 2 }),
+  plain,
+} satisfies Readonly<Record<string, MatmulVariant>>;
+
+/** Measured with `rediff tune`; what is not named is lanes8, or padded where sizes are ragged. */
+const lavapipe = {
+  rest: "lanes8",
+  "NN narrow": "plain",
+  "NT narrow": "plain",
+  "TN narrow": "plain",
+  "NN narrow ragged": "plain",
+  "NT narrow ragged": "plain",
+  "TN narrow ragged": "plain",
+  "NN small ragged": "plain",
+  "NT small ragged": "plain",
+} as const;
+
+/** Not measured: no such adapter was at hand. Large tiles reuse most, but it takes many of them to fill a GPU. */
+const reasoned = {
+  rest: "tiled64",
+  "NN narrow": "tiled32",
+  "NT narrow": "tiled32",
+  "TN narrow": "tiled32",
+  "NN small": "tiled32",
+  "NT small": "tiled32",
+  "TN small": "tiled32",
+} as const;
+const reasonedLarge = { ...reasoned, "NN large": "tiled128", "NT large": "tiled128", "TN large": "tiled128" } as const;
+
+export const matmulChoice: Choice<MatmulSizes, MatmulPlan, MatmulBucket, keyof typeof variants> = {
+  op: "matmul",
+  bucketOf: bucketOfMatmul,
+  variants,
+  shipped: {
+    lavapipe,
+    software: { rest: "plain" },
+    nvidia: reasonedLarge,
+    amd: reasonedLarge,
+    apple: reasonedLarge,
+    // Fewer registers a thread and small workgroup memory.
+    intel: reasoned,
+    other: reasoned,
+  },
+};
+
+export const planMatmul = (sizes: MatmulSizes, tuning: TuningState): MatmulPlan => choose(matmulChoice, sizes, tuning);

@@ -32,9 +32,9 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   if (!x.contiguous) {
     // The copy is put on the tape under x, so that the gradient reaches x and not the copy.
     const copy = contiguous(x, "reshape");
-    return tracked("reshape", x, viewOf(copy, full, contiguousStrides(full), 0, "reshape"), (dy) =>
-      reshape(dy, x.shape),
-    );
+    const view = viewOf(copy, full, contiguousStrides(full), 0, "reshape");
+    copy.dispose();
+    return tracked("reshape", x, view, (dy) => reshape(dy, x.shape));
   }
   return tracked("reshape", x, viewOf(x, full, contiguousStrides(full), 0, "reshape"), (dy) => reshape(dy, x.shape));
 }

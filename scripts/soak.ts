@@ -1,0 +1,49 @@
+/**
+ * `tsx --expose-gc scripts/soak.ts [--steps 10000] [--every 1000] [--batch 1]`: a long training run of the nano model. Prints after each
+ * stretch what is in use and what a step takes; exit code 1 when something grew.
+ */
+import { parseArgs } from "node:util";
+import { openDevice } from "../src/tensor/index.ts";
+import { growth, soak } from "../test/support/soak.ts";
+
+const { values } = parseArgs({
+  options: {
+    steps: { type: "string", default: "10000" },
+    every: { type: "string", default: "1000" },
+    batch: { type: "string", default: "1" },
+  },
+});
+const [steps, every, batch] = [values.steps, values.every, values.batch].map(Number) as [number, number, number];
+if (![steps, every, batch].every((n) => Number.isSafeInteger(n) && n > 0) || steps < 3 * every)
+  throw new Error(
+    "--steps, --every and --batch are whole numbers of at least 1, and --steps is at least three times --every.",
+  );
+
+const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
+const row = (...cells: readonly (string | number)[]): void =>
+  console.log(cells.map((cell) => String(cell).padStart(12)).join(""));
+
+const device = await openDevice();
+row("step", "live MiB", "held MiB", "bind groups", "RSS MiB", "heap MiB", "ms/step", "core ms");
+const reports = await soak(device, {
+  steps,
+  every,
+  batch,
+  onReport: ({ step, liveBytes, heldBytes, bindGroups, rssBytes, heapBytes, ms, cpuMs }) =>
+    row(
+      step,
+      megabytes(liveBytes),
+      megabytes(heldBytes),
+      bindGroups,
+      megabytes(rssBytes),
+      megabytes(heapBytes),
+      ms.toFixed(1),
+      cpuMs.toFixed(1),
+    ),
+});
+await device.close();
+// A kilobyte a step would be 10 MB in all, which is what a heap swings by.
+const grown = growth(reports, { rssPerStep: 1024, slowdown: 1.3 });
+for (const line of grown) console.error(line);
+if (grown.length) process.exitCode = 1;
+else console.log(`Nothing grew in ${steps} steps.`);

@@ -1,0 +1,108 @@
+/** `rediff train vision` and `rediff train base`: pre-training of the vision encoder, and mask prediction. */
+import { HOLD_OUT_SEED, scoreOnFlags } from "../eval/flags.ts";
+import { maskPredict } from "../sample/maskPredict.ts";
+import { openDevice } from "../tensor/index.ts";
+import { createTrainer, defaultTrainOptions, phaseAt, type TrainOptions } from "../train/base.ts";
+import { noiseNames } from "../train/noise.ts";
+import { createVisionTrainer, defaultVisionOptions } from "../train/vision.ts";
+import { visionAccuracy } from "../train/visionAccuracy.ts";
+import { adapterLine } from "./adapter.ts";
+import {
+  commonHelp,
+  commonOptions,
+  loopOptions,
+  percent,
+  runOptions,
+  shown,
+  statePaths,
+  trainLoop,
+} from "./trainLoop.ts";
+import { decimal, oneOf, parse, tokenizerFor } from "./usage.ts";
+
+const goesOn = `Everything is a function of the options: the same ones go on
+from a saved state to the bit. Stop with Ctrl-C; call again to go on.`;
+
+export const baseHelp = `rediff train base [options]
+
+Mask-prediction training on procedural flags (eq. 1, 2). ${goesOn}
+
+${commonHelp("base", defaultTrainOptions, "16 hold-out flags", 1000)}
+  --max-weight X     bound of eq. 2's 1/p (default ${defaultTrainOptions.maxWeight}; inf is the paper's)
+  --noise NAME       levels of noise: ${noiseNames.join(" or ")} (default ${defaultTrainOptions.noise}, the paper's)
+  --vision DIR       weights that vision encoder and projector begin with: runs/vision/model of \`rediff train vision\`
+  --init DIR         weights that the whole model begins with
+  --vision-rate X    share of the learning rate that the vision encoder takes (default 1; 0 leaves it as it is)`;
+
+export const visionHelp = `rediff train vision [options]
+
+Pre-training of vision encoder and projector: facts of procedural flags from image tokens. ${goesOn}
+
+${commonHelp("vision", defaultVisionOptions, "512 hold-out flags", 500)}`;
+
+export async function base(args: readonly string[]): Promise<boolean> {
+  const { values } = parse(args, {
+    ...commonOptions,
+    "max-weight": { type: "string" },
+    noise: { type: "string" },
+    vision: { type: "string" },
+    init: { type: "string" },
+    "vision-rate": { type: "string" },
+  });
+  if (values.help) return shown(baseHelp);
+  const { vision, init } = values;
+  const options: TrainOptions = {
+    ...runOptions(values, defaultTrainOptions),
+    maxWeight:
+      values["max-weight"] === "inf"
+        ? 1e9
+        : decimal("max-weight", values["max-weight"], defaultTrainOptions.maxWeight, { min: 1 }),
+    noise: oneOf("noise", values.noise, defaultTrainOptions.noise, noiseNames),
+    ...(vision === undefined ? {} : { vision }),
+    ...(init === undefined ? {} : { init }),
+    ...(values["vision-rate"] === undefined
+      ? {}
+      : { visionRate: decimal("vision-rate", values["vision-rate"], 1, { max: 1 }) }),
+  };
+  const loop = loopOptions(values, "base", options.steps, 1000);
+  const device = await openDevice();
+  console.log(await adapterLine(device));
+  const tokenizer = tokenizerFor(loop.out);
+  const trainer = createTrainer(device, options, tokenizer, statePaths(loop.out).resume);
+  const { folder, finished } = await trainLoop(trainer, loop, {
+    fields: ({ step }) => ({ canvas: phaseAt(step, options).canvas }),
+    score: async () => {
+      const { summary, examples } = await scoreOnFlags(trainer.state.model, tokenizer, maskPredict, {
+        count: 16,
+        tokensPerStep: 1,
+      });
+      const { coverage, factuality, grammatical } = summary;
+      return {
+        record: summary,
+        text: `coverage ${percent(coverage)}, factuality ${percent(factuality)}, grammatical ${percent(grammatical)}. ${examples[0]!.text}`,
+      };
+    },
+  });
+  console.log(`The weights in f16 are in ${folder}. Try: rediff caption flag.png --checkpoint ${folder}`);
+  await device.close();
+  return finished;
+}
+
+export async function vision(args: readonly string[]): Promise<boolean> {
+  const { values } = parse(args, commonOptions);
+  if (values.help) return shown(visionHelp);
+  const options = runOptions(values, defaultVisionOptions);
+  const loop = loopOptions(values, "vision", options.steps, 500);
+  const device = await openDevice();
+  console.log(await adapterLine(device));
+  const trainer = createVisionTrainer(device, options, statePaths(loop.out).resume);
+  const { folder, finished } = await trainLoop(trainer, loop, {
+    score: async () => {
+      const record = await visionAccuracy(trainer.state.model, HOLD_OUT_SEED, 512);
+      const text = Object.entries(record).map(([fact, share]) => `${fact} ${percent(share)}`);
+      return { record, text: text.join(", ") };
+    },
+  });
+  console.log(`The weights in f16 are in ${folder}. Try: rediff train base --vision ${folder}`);
+  await device.close();
+  return finished;
+}

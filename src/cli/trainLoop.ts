@@ -1,0 +1,164 @@
+/** What the stages of `rediff train` share: their common options, and a loop with a live line, JSON lines and saved states. */
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { saveModel } from "../model/checkpoint.ts";
+import { jsonLines, progressLine, showDuration } from "../train/log.ts";
+import type { RunOptions, StepReport, Trainer } from "../train/trainer.ts";
+import { decimal, oneOf, UsageError, wholeNumber } from "./usage.ts";
+
+export const commonOptions = {
+  out: { type: "string" },
+  preset: { type: "string" },
+  steps: { type: "string" },
+  batch: { type: "string" },
+  lr: { type: "string" },
+  warmup: { type: "string" },
+  seed: { type: "string" },
+  "save-every": { type: "string" },
+  "sample-every": { type: "string" },
+  until: { type: "string" },
+  accumulate: { type: "string" },
+  recompute: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+type CommonValues = { readonly [N in Exclude<keyof typeof commonOptions, "help" | "recompute">]?: string } & {
+  readonly recompute?: boolean;
+};
+
+/** The lines of the help for `commonOptions`. `score` says what is scored every so many steps. */
+export const commonHelp = (stage: string, defaults: RunOptions, score: string, sampleEvery: number): string =>
+  `  --out DIR          folder of the run (default runs/${stage})
+  --preset NAME      nano or small (default ${defaults.preset})
+  --steps N          optimiser steps (default ${defaults.steps})
+  --batch N          flags a step (default ${defaults.batch})
+  --lr X             peak learning rate (default ${defaults.peak})
+  --warmup N         steps of warm-up (default ${defaults.warmup})
+  --seed N           of everything (default ${defaults.seed})
+  --save-every N     steps between saved states (default 250)
+  --sample-every N   steps between scores on ${score} (default ${sampleEvery}, 0 never)
+  --until N          stop after this step, with the schedule of --steps (to split a long run)
+  --accumulate N     add up the gradients of N parts of a batch: less memory, equal to rounding (default 1)
+  --recompute        run layers again in backward instead of keeping activations: less memory, slower, equal to the bit`;
+
+/** The options of a run, from defaults and what the user gave. */
+export function runOptions<Options extends RunOptions>(values: CommonValues, defaults: Options): Options {
+  const batch = wholeNumber("batch", values.batch, defaults.batch, { max: 4096 });
+  const accumulate = wholeNumber("accumulate", values.accumulate, 1, { max: batch });
+  if (batch % accumulate)
+    throw new UsageError(`--accumulate must divide --batch; ${batch} flags do not make ${accumulate} equal parts.`);
+  return {
+    ...defaults,
+    preset: oneOf("preset", values.preset, defaults.preset, ["nano", "small"]),
+    steps: wholeNumber("steps", values.steps, defaults.steps, { max: 1e8 }),
+    batch,
+    peak: decimal("lr", values.lr, defaults.peak, { max: 1 }),
+    warmup: wholeNumber("warmup", values.warmup, defaults.warmup, { max: 1e8 }),
+    seed: wholeNumber("seed", values.seed, defaults.seed, { min: 0, max: 2 ** 31 }),
+    ...(accumulate > 1 ? { accumulate } : {}),
+    ...(values.recompute ? { recompute: true } : {}),
+  };
+}
+
+export interface LoopOptions {
+  readonly out: string;
+  readonly until: number;
+  readonly saveEvery: number;
+  readonly sampleEvery: number;
+}
+
+export function loopOptions(values: CommonValues, stage: string, steps: number, sampleEvery: number): LoopOptions {
+  const out = values.out ?? `runs/${stage}`;
+  if (existsSync(out) && !statSync(out).isDirectory())
+    throw new UsageError(`--out must be a folder; ${out} is a file.`);
+  return {
+    out,
+    until: wholeNumber("until", values.until, steps, { max: 1e8 }),
+    saveEvery: wholeNumber("save-every", values["save-every"], 250, { max: 1e8 }),
+    sampleEvery: wholeNumber("sample-every", values["sample-every"], sampleEvery, { min: 0, max: 1e8 }),
+  };
+}
+
+/** Where a run keeps its state, and the state to go on from if there is one. */
+export function statePaths(out: string): { statePath: string; resume: string | undefined } {
+  const statePath = join(out, "state.safetensors");
+  return { statePath, resume: existsSync(statePath) ? statePath : undefined };
+}
+
+/** What a stage adds to the loop. */
+export interface LoopHooks {
+  /** Scores the model: what goes to the log, and a line for people. */
+  readonly score: () => Promise<{ readonly record: object; readonly text: string }>;
+  /** More fields for the log line of a step. */
+  readonly fields?: (report: StepReport) => object;
+}
+
+export interface LoopResult {
+  /** Where the weights are, in f16. */
+  readonly folder: string;
+  /** False when it was stopped before the last step. */
+  readonly finished: boolean;
+}
+
+/** Trains until the end, `until`, Ctrl-C or SIGTERM; then saves the state, and the weights in f16 in `out`/model. */
+export async function trainLoop(
+  trainer: Trainer,
+  { out, until, saveEvery, sampleEvery }: LoopOptions,
+  { score, fields }: LoopHooks,
+): Promise<LoopResult> {
+  const { options } = trainer;
+  const { statePath, resume } = statePaths(out);
+  const size = [...trainer.state.model.parameters.values()].reduce((total, parameter) => total + parameter.size, 0);
+  console.log(
+    `${options.preset}: ${(size / 1e6).toFixed(2)} M parameters, ${options.steps} steps of ${options.batch} flags` +
+      (resume ? `, going on from step ${trainer.state.step} of ${statePath}` : `, in ${out}`),
+  );
+  let stopped = false;
+  process.once("SIGINT", () => (stopped = true));
+  process.once("SIGTERM", () => (stopped = true));
+  const log = jsonLines(join(out, "log.jsonl"));
+  const line = progressLine();
+  trainer.state.model.device.resetPeak();
+  const began = performance.now();
+  const first = trainer.state.step;
+  let smooth: number | undefined;
+  while (!trainer.done && trainer.state.step < until && !stopped) {
+    const started = performance.now();
+    const report = await trainer.step();
+    const ms = performance.now() - started;
+    const done = trainer.state.step;
+    smooth = smooth === undefined ? report.loss : 0.98 * smooth + 0.02 * report.loss;
+    const { peakBytes, heldBytes } = trainer.state.model.device.memory();
+    log({ ...report, smooth, ms, peakBytes, heldBytes, ...fields?.(report) });
+    const rate = ((done - first) * options.batch) / ((performance.now() - began) / 1000);
+    const left = ((Math.min(until, options.steps) - done) * options.batch) / rate;
+    line.show(
+      `step ${done}/${options.steps}  loss ${smooth.toFixed(3)}  |g| ${report.gradientNorm.toFixed(2)}  lr ${report.learningRate.toExponential(1)}  ` +
+        `${rate.toFixed(1)} flags/s  ${(heldBytes / 2 ** 20).toFixed(0)} MiB  ${showDuration(left)} left`,
+    );
+    if (done % saveEvery === 0) await trainer.save(statePath);
+    if (sampleEvery && done % sampleEvery === 0) {
+      line.end();
+      const { record, text } = await score();
+      log({ step: done, score: record });
+      console.log(`step ${done}: ${text}`);
+    }
+  }
+  line.end();
+  await trainer.save(statePath);
+  console.log(
+    `Step ${trainer.state.step} of ${options.steps} is saved in ${statePath}${trainer.done ? "" : "; call again to go on"}.`,
+  );
+  const folder = join(out, "model");
+  await saveModel(trainer.state.model, folder, { step: String(trainer.state.step), options: trainer.state.options });
+  return { folder, finished: trainer.done };
+}
+
+export const percent = (share: number | null | undefined): string =>
+  share === null || share === undefined ? "none" : `${(100 * share).toFixed(0)} %`;
+
+/** Prints a help text. Nothing was trained. */
+export function shown(help: string): false {
+  console.log(help);
+  return false;
+}

@@ -1,0 +1,104 @@
+/** What `rediff tune` measures of matmul: one product for each bucket, checked against f64 at some elements. */
+import { type Device, matmul, noGrad, randomStream, scope, tensor, transpose } from "../tensor/index.ts";
+import { type MatmulLayout, matmulChoice, type MatmulSizes } from "../tensor/ops/matmulPlan.ts";
+import { type TuningState, variantFor, withTuning } from "../tensor/tuning.ts";
+
+/** One bucket of one operation, to be measured with each of `candidates`. */
+export interface Trial {
+  readonly op: string;
+  readonly bucket: string;
+  readonly sizes: string;
+  readonly candidates: readonly string[];
+  /** What runs without a table of the user's own. */
+  readonly shipped: string;
+  /** Runs `body` with the operands on the device, and frees them. */
+  open<R>(device: Device, body: (work: Work) => Promise<R>): Promise<R>;
+}
+
+export interface Work {
+  /** Records the operation once, as this variant does it. */
+  run(variant: string): void;
+  /** Runs a variant; says what is wrong with its answer, or nothing. */
+  check(variant: string): Promise<string | undefined>;
+}
+
+/** M, N, K of the buckets, by the size of c: what decoding and training of `small` have, then larger models. */
+const forward: readonly (readonly number[])[] = [
+  [4, 512, 512],
+  [112, 128, 128],
+  [1792, 384, 128],
+  [2048, 1024, 512],
+];
+/** Gradients of weights: c has the weight's size, and K counts tokens. */
+const ofWeights: readonly (readonly number[])[] = [
+  [4, 512, 512],
+  [128, 384, 1792],
+  [512, 1024, 1024],
+  [2048, 1024, 512],
+];
+
+export function matmulTrials({ traits }: TuningState): Trial[] {
+  const state = { traits, tables: [] };
+  return (["NN", "NT", "TN"] as const).flatMap((layout) =>
+    [0, 1].flatMap((less) =>
+      (layout === "TN" ? ofWeights : forward).map((sizes) => {
+        const [M, N, K] = sizes.map((n) => n - less) as [number, number, number];
+        const call: MatmulSizes = { layout, batch: 1, M, N, K, aStride: M * K, bStride: K * N, weight: "f32" };
+        const variants = Object.entries(matmulChoice.variants);
+        return {
+          op: matmulChoice.op,
+          bucket: matmulChoice.bucketOf(call),
+          sizes: `${M}×${K} by ${K}×${N}`,
+          candidates: variants.filter(([, { fits }]) => fits(call, traits)).map(([name]) => name),
+          shipped: variantFor(matmulChoice, call, state),
+          open: (device, body) => openProduct(device, layout, [M, N, K], matmulChoice.bucketOf(call), body),
+        };
+      }),
+    ),
+  );
+}
+
+function openProduct<R>(
+  device: Device,
+  layout: MatmulLayout,
+  [M, N, K]: readonly [number, number, number],
+  bucket: string,
+  body: (work: Work) => Promise<R>,
+): Promise<R> {
+  const random = randomStream(1, 0);
+  const values = (count: number) => Float32Array.from({ length: count }, () => random.normal());
+  const [left, right] = [values(M * K), values(K * N)];
+  const [turnA, turnB] = [layout === "TN", layout === "NT"];
+  const product = (variant: string, a: Parameters<typeof matmul>[0], b: Parameters<typeof matmul>[0]) =>
+    withTuning(device, { [matmulChoice.op]: { [bucket]: variant } }, () =>
+      matmul(turnA ? transpose(a) : a, turnB ? transpose(b) : b),
+    );
+  return noGrad(device, () =>
+    scope(device, async () => {
+      const a = tensor(device, left, turnA ? [K, M] : [M, K]);
+      const b = tensor(device, right, turnB ? [N, K] : [K, N]);
+      return body({
+        run: (variant) => scope(device, () => void product(variant, a, b)),
+        check: (variant) =>
+          scope(device, async () => {
+            const got = await product(variant, a, b).read();
+            for (let i = 0; i < 256; i++) {
+              // The corners, where tiles are cut off, and elements anywhere.
+              const m = i < 4 ? (i & 1) * (M - 1) : random.int(M);
+              const n = i < 4 ? (i >> 1) * (N - 1) : random.int(N);
+              let [want, size] = [0, 0];
+              for (let k = 0; k < K; k++) {
+                const term = left[turnA ? k * M + m : m * K + k]! * right[turnB ? n * K + k : k * N + n]!;
+                want += term;
+                size += Math.abs(term);
+              }
+              const value = got[m * N + n]!;
+              // Rounding acts on the sum of magnitudes.
+              if (!(Math.abs(value - want) <= 2e-6 * size)) return `c[${m}, ${n}] is ${value}, not ${want}`;
+            }
+            return undefined;
+          }),
+      });
+    }),
+  );
+}

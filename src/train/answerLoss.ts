@@ -1,0 +1,44 @@
+/** From a batch to its loss: the weighted cross-entropy of every position of the answers. */
+import { canvasLogits, encodeImage, type Rediff } from "../model/rediff.ts";
+import { crossEntropy, matmul, reshape, sum, type Tensor, tensor } from "../tensor/index.ts";
+import type { Batch } from "./batch.ts";
+import { tokenCategories } from "./corruption.ts";
+
+/** Prompt ids before the image tokens and after them. */
+interface Prompt {
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+}
+
+/** Uploads a batch and records its forward pass: losses (B, T) on the tape, weighted, not summed. */
+export function answerLosses(model: Rediff, batch: Omit<Batch, "category">, prompt: Prompt): Tensor {
+  const { device, config } = model;
+  const { B, T } = batch;
+  const S = config.vision.imageSize;
+  const ids = (values: ArrayLike<number>, length: number, label: string) =>
+    tensor(device, values, [B, length], "u32", label);
+  const repeat = (row: readonly number[]) => Array.from({ length: B }, () => row).flat();
+  const pixels = tensor(device, batch.pixels, [B, 3, S, S], "f32", "pixels");
+  const logits = canvasLogits(model, encodeImage(model, pixels), {
+    before: ids(repeat(prompt.before), prompt.before.length, "prompt"),
+    after: ids(repeat(prompt.after), prompt.after.length, "prompt"),
+    canvas: ids(batch.canvas, T, "canvas"),
+  });
+  const weights = tensor(device, batch.weights, [B, T], "f32", "weights");
+  return crossEntropy(logits, ids(batch.answer, T, "answer"), weights);
+}
+
+/** The loss of a batch as one number on the tape. */
+export const answerLoss = (model: Rediff, batch: Omit<Batch, "category">, prompt: Prompt): Tensor =>
+  sum(answerLosses(model, batch, prompt));
+
+/** The terms of the loss by category, (tokenCategories), from the losses (B, T) of a batch. */
+export function lossTerms(losses: Tensor, { category, B, T }: Pick<Batch, "category" | "B" | "T">): Tensor {
+  const C = tokenCategories.length;
+  const isOf = new Float32Array(B * T * C);
+  category.forEach((id, i) => {
+    if (id < C) isOf[i * C + id] = 1;
+  });
+  const indicator = tensor(losses.device, isOf, [B * T, C], "f32", "category");
+  return reshape(matmul(reshape(losses, [1, B * T]), indicator), [C]);
+}

@@ -1,0 +1,124 @@
+/**
+ * Stage II, online self-correction (section 3.3, step 3): the model sees its own drafts as they are, and learns only what
+ * the expert changed (eq. 5). Some rows of every batch are Stage I's, which keeps what was learned there.
+ */
+import { generateFlag } from "../data/flagGenerator.ts";
+import { flagPicture } from "../data/flagPicture.ts";
+import { normalise } from "../data/resize.ts";
+import { promptIds, type Tokenizer } from "../model/tokenizer.ts";
+import { type Device, noGrad, randomStream, RediffError, sum } from "../tensor/index.ts";
+import { answerLosses, lossTerms } from "./answerLoss.ts";
+import { initialModel } from "./base.ts";
+import { type Batch, type BatchRow, drawRows, stack } from "./batch.ts";
+import { draftCanvas, tokenCategories } from "./corruption.ts";
+import type { DraftRecord } from "./draft.ts";
+import { EPSILON } from "./noise.ts";
+import { recipes } from "./recipes.ts";
+import { type Correction, reviseCanvas } from "./revised.ts";
+import { lossWeights } from "./revisionLoss.ts";
+import { defaultStage1Options, revisionLesson, type Stage1Options } from "./stage1.ts";
+import { freshState, resumedState, type Trainer, trainStage } from "./trainer.ts";
+
+/** A draft and what an expert found in it: one line of a revisions file. */
+export interface RevisionRecord extends Pick<DraftRecord, "seed" | "index" | "ids"> {
+  readonly segments: readonly Correction[];
+}
+
+export interface Stage2Options extends Stage1Options {
+  /** Share of each batch that is Stage I's. The paper: "a small amount". */
+  readonly mix: number;
+}
+
+export const defaultStage2Options: Stage2Options = {
+  ...defaultStage1Options,
+  seed: 3,
+  steps: 1000,
+  peak: 5e-4,
+  mix: 0.5,
+};
+
+/** Drafts as Stage II learns from them. */
+export interface RevisedDrafts {
+  readonly rows: readonly { readonly record: RevisionRecord; readonly revised: Uint32Array }[];
+  /** Drafts in which there was nothing to learn. */
+  readonly unchanged: number;
+  /** Corrections that the recipe leaves out, or that do not fit the canvas. */
+  readonly dropped: number;
+}
+
+/** Puts the corrections of an expert into the canvases of its drafts, as a recipe has it. */
+export function reviseDrafts(
+  records: readonly RevisionRecord[],
+  recipe: Stage2Options["recipe"],
+  tokenizer: Tokenizer,
+): RevisedDrafts {
+  const rows: { record: RevisionRecord; revised: Uint32Array }[] = [];
+  let [unchanged, dropped] = [0, 0];
+  for (const record of records) {
+    const draft = Uint32Array.from(record.ids);
+    const result = reviseCanvas(draft, record.segments, recipes[recipe].lengths, tokenizer);
+    dropped += result.dropped;
+    if (draft.every((id, i) => id === result.revised[i])) unchanged++;
+    else rows.push({ record, revised: result.revised });
+  }
+  return { rows, unchanged, dropped };
+}
+
+/** Begins a run, or goes on with the one saved at `resume`; its options must be the same, except for `steps`. */
+export function createStage2Trainer(
+  device: Device,
+  options: Stage2Options,
+  drafts: RevisedDrafts,
+  tokenizer: Tokenizer,
+  resume?: string,
+): Trainer<Stage2Options> {
+  const { batch: B, mix, canvas: T } = options;
+  const wrong = drafts.rows.find(({ revised }) => revised.length !== T);
+  if (wrong)
+    throw new RediffError(`A draft has ${wrong.revised.length} tokens and the canvas ${T}. Draw the drafts again.`, {
+      T,
+    });
+  if (!(mix >= 0 && mix <= 1)) throw new RediffError(`mix is a share from 0 to 1; it is ${mix}.`, { mix });
+  const ofStage1 = Math.round(mix * B);
+  if (ofStage1 < B && !drafts.rows.length)
+    throw new RediffError("There is no draft with a correction to learn from. Revise more drafts.");
+  const prompt = promptIds(tokenizer);
+  const state =
+    resume === undefined ? freshState(initialModel(device, options), options) : resumedState(device, resume, options);
+  const { imageSize } = state.model.config.vision;
+  const lesson = revisionLesson(options, tokenizer);
+  const draw = (step: number): Batch => {
+    const stage1 = ofStage1 ? drawRows(step, { ...options, batch: ofStage1, imageSize }, lesson, tokenizer) : [];
+    const own = Array.from({ length: B - ofStage1 }, (_, i) => {
+      const at = step * (B - ofStage1) + i;
+      return draftRow(drafts, at, options, imageSize);
+    });
+    return stack([...stage1, ...own]);
+  };
+  return trainStage(state, options, {
+    draw,
+    loss: (model, batch) => {
+      const losses = answerLosses(model, batch, prompt);
+      return { loss: sum(losses), terms: noGrad(device, () => lossTerms(losses, batch)) };
+    },
+    terms: tokenCategories,
+  });
+}
+
+/** The draft at a place of an endless reading: every draft once in random order, then again in another. */
+function draftRow(
+  { rows }: RevisedDrafts,
+  at: number,
+  { seed, recipe }: Pick<Stage2Options, "seed" | "recipe">,
+  imageSize: number,
+): BatchRow {
+  const epoch = Math.floor(at / rows.length);
+  const random = randomStream(seed, 0x64726166, epoch);
+  const order = random.shuffle(rows.map((_, i) => i));
+  const { record, revised } = rows[order[at % rows.length]!]!;
+  const canvas = draftCanvas(Uint32Array.from(record.ids), revised);
+  // A noise level is drawn although nothing is masked: the released code divides by it.
+  const p = EPSILON + (1 - EPSILON) * random.fork(at % rows.length).uniform();
+  const pixels = normalise(flagPicture(generateFlag(record.seed, record.index), imageSize, record.index).image);
+  return { pixels, canvas, weights: lossWeights(canvas, p, recipes[recipe].losses) };
+}
