@@ -194,10 +194,13 @@ describe("train", () => {
   });
 
   test("refuses what it cannot do", async () => {
-    refused(await rediff("train"), /train takes one stage: base or vision/);
+    refused(await rediff("train"), /train takes one stage: vision, base, stage1, stage2, rediff/);
     refused(await rediff("train", "base", "--noise", "low"), /--noise must be one of uniform, high/);
     refused(await rediff("train", "base", "--steps", "0"), /--steps must be a whole number/);
     refused(await rediff("train", "base", "--preset", "huge"), /--preset must be one of nano, small/);
+    refused(await rediff("train", "stage1", "--recipe", "mine"), /--recipe must be one of paper, reference, fixed/);
+    refused(await rediff("train", "stage2"), /train stage2 takes one file of `rediff revise`/);
+    refused(await rediff("draft", "--shard", "3/2"), /--shard must be I\/N/);
   });
 });
 
@@ -208,6 +211,10 @@ test("help", async () => {
     ["caption", "--help"],
     ["train", "--help"],
     ["train", "vision", "--help"],
+    ["train", "stage1", "--help"],
+    ["train", "stage2", "--help"],
+    ["train", "rediff", "--help"],
+    ["draft", "--help"],
     ["eval", "--help"],
     ["demo", "--help"],
   ]) {

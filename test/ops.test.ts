@@ -26,7 +26,9 @@ function checkAll(title: string, options: DeviceOptions, numRuns: number): void 
       test(op.name, async (context) => {
         if (op.feature && !device.gpu.features.has(op.feature))
           return context.skip(`this adapter has no ${op.feature}`);
-        for (const params of op.always ?? []) await checkExample(device, op, params, seed);
+        // A seed says which inputs are views, and with views a kernel of another layout may run.
+        for (const params of op.always ?? [])
+          for (const views of [seed, seed + 1, seed + 2]) await checkExample(device, op, params, views);
         for (const { params, values } of op.edges ?? []) await checkExample(device, op, params, seed, values);
         const property = fc.asyncProperty(op.params, fc.nat(), (params, draw) =>
           checkExample(device, op, params, draw),

@@ -49,6 +49,7 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
       { layout: "NN", batch: 2, shared: false, M: 90, N: 134, K: 37, variant: "tiled64double" },
       { layout: "NT", batch: 1, shared: true, M: 70, N: 132, K: 36, variant: "tiled32" },
       { layout: "TN", batch: 2, shared: true, M: 33, N: 65, K: 37, variant: "padded" },
+      { layout: "TN", batch: 2, shared: false, M: 34, N: 66, K: 37, variant: "tiled32" },
     ],
     inputs: ({ layout, batch, shared, M, N, K }) => ({
       a: { shape: [batch, ...(layout[0] === "T" ? [K, M] : [M, K])] },
