@@ -1,6 +1,6 @@
 /** From a batch to its loss: the weighted cross-entropy of every position of the answers. */
 import { canvasLogits, encodeImage, type Rediff } from "../model/rediff.ts";
-import { crossEntropy, matmul, reshape, sum, type Tensor, tensor } from "../tensor/index.ts";
+import { crossEntropy, matmul, noGrad, reshape, sum, type Tensor, tensor } from "../tensor/index.ts";
 import type { Batch } from "./batch.ts";
 import { tokenCategories } from "./corruption.ts";
 
@@ -31,6 +31,12 @@ export function answerLosses(model: Rediff, batch: Omit<Batch, "category">, prom
 /** The loss of a batch as one number on the tape. */
 export const answerLoss = (model: Rediff, batch: Omit<Batch, "category">, prompt: Prompt): Tensor =>
   sum(answerLosses(model, batch, prompt));
+
+/** The loss of a batch and its terms by category, as a stage of refining reports them. */
+export function judgeAnswers(model: Rediff, batch: Batch, prompt: Prompt): { loss: Tensor; terms: Tensor } {
+  const losses = answerLosses(model, batch, prompt);
+  return { loss: sum(losses), terms: noGrad(model.device, () => lossTerms(losses, batch)) };
+}
 
 /** The terms of the loss by category, (tokenCategories), from the losses (B, T) of a batch. */
 export function lossTerms(losses: Tensor, { category, B, T }: Pick<Batch, "category" | "B" | "T">): Tensor {

@@ -4,8 +4,8 @@
  */
 import { plantError } from "../data/captionErrors.ts";
 import { promptIds, type Tokenizer } from "../model/tokenizer.ts";
-import { type Device, noGrad, type RandomStream, RediffError, sum } from "../tensor/index.ts";
-import { answerLosses, lossTerms } from "./answerLoss.ts";
+import { type Device, type RandomStream, RediffError } from "../tensor/index.ts";
+import { judgeAnswers } from "./answerLoss.ts";
 import { initialModel } from "./base.ts";
 import { answerIds, type Difficulty, drawBatch, type Example, type Lesson } from "./batch.ts";
 import { dynamicRate, inOrder, maskTokens, plantPhrase, replaceTokens, tokenCategories } from "./corruption.ts";
@@ -56,10 +56,7 @@ export function createStage1Trainer(
   const lesson = revisionLesson(options, tokenizer);
   return trainStage(state, options, {
     draw: (step) => drawBatch(step, { ...options, imageSize }, lesson, tokenizer),
-    loss: (model, batch) => {
-      const losses = answerLosses(model, batch, prompt);
-      return { loss: sum(losses), terms: noGrad(device, () => lossTerms(losses, batch)) };
-    },
+    loss: (model, batch) => judgeAnswers(model, batch, prompt),
     terms: tokenCategories,
   });
 }

@@ -6,8 +6,8 @@ import { generateFlag } from "../data/flagGenerator.ts";
 import { flagPicture } from "../data/flagPicture.ts";
 import { normalise } from "../data/resize.ts";
 import { promptIds, type Tokenizer } from "../model/tokenizer.ts";
-import { type Device, noGrad, randomStream, RediffError, sum } from "../tensor/index.ts";
-import { answerLosses, lossTerms } from "./answerLoss.ts";
+import { type Device, randomStream, RediffError } from "../tensor/index.ts";
+import { judgeAnswers } from "./answerLoss.ts";
 import { initialModel } from "./base.ts";
 import { type Batch, type BatchRow, drawRows, stack } from "./batch.ts";
 import { draftCanvas, tokenCategories } from "./corruption.ts";
@@ -97,10 +97,7 @@ export function createStage2Trainer(
   };
   return trainStage(state, options, {
     draw,
-    loss: (model, batch) => {
-      const losses = answerLosses(model, batch, prompt);
-      return { loss: sum(losses), terms: noGrad(device, () => lossTerms(losses, batch)) };
-    },
+    loss: (model, batch) => judgeAnswers(model, batch, prompt),
     terms: tokenCategories,
   });
 }
