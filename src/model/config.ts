@@ -38,7 +38,7 @@ const nano: RediffConfig = {
 
 const small: RediffConfig = {
   name: "small",
-  vision: { imageSize: 72, patch: 12, width: 128, layers: 4, heads: 4, mlp: 384, eps: 1e-6 },
+  vision: { imageSize: 72, patch: 12, width: 128, layers: 2, heads: 4, mlp: 384, eps: 1e-6 },
   text: { vocabulary: 1024, width: 128, layers: 5, heads: 4, mlp: 384, ropeBase: 10_000, eps: 1e-5, canvas: 64 },
 };
 
