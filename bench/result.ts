@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { writeAtomically } from "../src/model/checkpoint.ts";
+import { writeAtomically } from "../src/model/files.ts";
 import { type Device, RediffError } from "../src/tensor/index.ts";
 import type { StepProfile } from "./profile.ts";
 import type { Roof } from "./roof.ts";

@@ -1,6 +1,8 @@
 // reduceColumns: one lane per column c of x (N, C); sums `rows` rows into one row of y (S, C).
 //
 //   y[s,c] = scale · Σ_{n in slice s} x[n,c]
+//
+// Sixteen rows at a time have a register of their own: one long sum loses the low bits of what it gains late.
 
 override LANES: u32 = 8;
 
@@ -26,9 +28,15 @@ fn main(
   let c = (group.z * groups.x + group.x) * LANES + lane;
   if (c < params.columns) {
     let end = min(params.N, (group.y + 1u) * params.rows);
+    var n = group.y * params.rows;
     var sum = Element(0.0);
-    for (var n = group.y * params.rows; n < end; n++) {
-      sum += x[n * params.columns + c];
+    while (n < end) {
+      let stop = min(n + 16u, end);
+      var part = Element(0.0);
+      for (; n < stop; n++) {
+        part += x[n * params.columns + c];
+      }
+      sum += part;
     }
     y[group.y * params.columns + c] = sum * params.scale;
   }

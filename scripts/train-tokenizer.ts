@@ -12,7 +12,8 @@ import { captionWords } from "../src/data/captionGrammar.ts";
 import { captionSeed, writeCaption } from "../src/data/flagCaption.ts";
 import { generateFlag } from "../src/data/flagGenerator.ts";
 import { realFlags } from "../src/data/realFlags.ts";
-import { buildPrompt, describeQuestion, loadTokenizer, specialTokens } from "../src/model/tokenizer.ts";
+import { captionPrompt, describeQuestion } from "../src/model/prompt.ts";
+import { loadTokenizer, specialTokens } from "../src/model/tokenizer.ts";
 import type { Tokenizer } from "../src/model/tokenizer.ts";
 
 /** GPT-2's words: an English contraction, or letters, digits or signs with one space before them, or space. */
@@ -177,7 +178,7 @@ async function main(): Promise<void> {
       ),
     );
   }
-  console.log(`prompt without image: ${buildPrompt(tokenizer, describeQuestion, 0).ids.length} tokens`);
+  console.log(`prompt without image: ${captionPrompt(tokenizer).length - 1} tokens`);
   const split = new Map<string, number>();
   for (const caption of captions) {
     for (const [word] of caption.matchAll(words))

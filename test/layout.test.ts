@@ -36,6 +36,11 @@ const SIDE_DOORS: readonly { from: string; to: string; because: string }[] = [
     to: "src/tensor/philox.ts",
     because: "data is drawn from the engine's random numbers, without a GPU",
   },
+  {
+    from: "src/model/",
+    to: "src/data/resize.ts",
+    because: "how pictures are resized and tiled is part of the encoder",
+  },
   { from: "src/cli/", to: "src/tensor/softwareDriver.ts", because: "doctor looks at the driver below the engine" },
   { from: "src/cli/tune", to: "src/tensor/tuning", because: "`rediff tune` writes the tables that the engine reads" },
   { from: "src/cli/tune", to: "src/tensor/ops/matmulPlan.ts", because: "`rediff tune` measures the variants it lists" },
@@ -45,7 +50,7 @@ const SIDE_DOORS: readonly { from: string; to: string; because: string }[] = [
 
 /** The floors of src/tensor/, from the ground up. A file imports from its own floor and from those below it. */
 const FLOORS: readonly (readonly string[])[] = [
-  ["errors", "dtype", "shape", "philox", "softwareDriver"],
+  ["errors", "dtype", "shape", "philox", "quantisation", "softwareDriver"],
   ["node", "device", "buffers", "kernel", "commands", "tuning", "tuningCache"],
   ["tensor"],
   ["run", "columns", "rows", "rowsByIndex"],

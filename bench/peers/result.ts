@@ -1,7 +1,7 @@
 /** The result file: versions, adapters, commit and every measurement. */
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { writeAtomically } from "../../src/model/checkpoint.ts";
+import { writeAtomically } from "../../src/model/files.ts";
 import { provenance } from "../result.ts";
 import type { RowResult } from "./report.ts";
 

@@ -3,8 +3,7 @@ import { readImage } from "../data/image.ts";
 import { toPixels } from "../data/resize.ts";
 import { loadModel } from "../model/checkpoint.ts";
 import { captionImages, captionLength } from "../sample/caption.ts";
-import { maskPredict } from "../sample/maskPredict.ts";
-import { refineWith } from "../sample/refine.ts";
+import { samplerNames, samplers } from "../sample/presets.ts";
 import { openDevice } from "../tensor/index.ts";
 import {
   decimal,
@@ -22,10 +21,13 @@ const help = `rediff caption PICTURE [options]
 Describes a PNG or JPEG picture. The shipped model knows flags.
 
   --decoder NAME         mask (default: the shipped base model has not learned to revise) or refine (section 3.4)
+  --preset NAME          fixed (default); paper; reference: as the released code, token for token
   --tokens-per-step N    tokens committed a step (default 1)
   --block N              decode in blocks of N tokens, left to right (default: the whole canvas)
   --ends WHEN            last: the ends of a caption are committed after everything else in the block (default); any: by
                          confidence, as every token, which makes captions short
+  --cache prompt         keep the prompt's keys and values between steps: faster, and an approximation (default none)
+  --refresh N            of the cache: make it again every N steps (default never)
   --gate P               refine only: replace a token when the new one has at least this probability (default 0)
   --temperature X        0 takes the most probable token (default), above it samples
   --seed N               of the sampling (default 0)
@@ -38,9 +40,12 @@ export async function run(args: readonly string[]): Promise<void> {
     args,
     {
       decoder: { type: "string" },
+      preset: { type: "string" },
       "tokens-per-step": { type: "string" },
       block: { type: "string" },
       ends: { type: "string" },
+      cache: { type: "string" },
+      refresh: { type: "string" },
       gate: { type: "string" },
       temperature: { type: "string" },
       seed: { type: "string" },
@@ -63,6 +68,9 @@ export async function run(args: readonly string[]): Promise<void> {
   const gate = decimal("gate", values.gate, 0, { max: 1 });
   if (values.gate !== undefined && decoderName !== "refine")
     throw new UsageError("--gate belongs to --decoder refine; mask prediction replaces nothing.");
+  const preset = oneOf("preset", values.preset, "fixed", samplerNames);
+  if (preset === "reference" && (values.gate ?? values.ends) !== undefined)
+    throw new UsageError("--gate and --ends are ours; the released code (--preset reference) has neither.");
   const picture = await readImage(path);
 
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
@@ -71,8 +79,8 @@ export async function run(args: readonly string[]): Promise<void> {
     const model = loadModel(device, checkpoint);
     const tokenizer = tokenizerFor(checkpoint);
     const pixels = toPixels(picture, model.config.vision.imageSize);
-    const decoder = decoderName === "mask" ? maskPredict : refineWith(gate);
-    const options = { tokensPerStep, temperature, seed, ...decode, history: values.json === true };
+    const decoder = samplers[preset].decoder(decoderName, gate);
+    const options = { preset, tokensPerStep, temperature, seed, ...decode, history: values.json === true };
     const started = performance.now();
     let first: number | undefined;
     const onStep = () => void (first ??= performance.now());

@@ -6,7 +6,8 @@
 import { resolve } from "node:path";
 import { realFlagImage, realFlags } from "../data/realFlags.ts";
 import { toPixels } from "../data/resize.ts";
-import { loadModel, writeAtomically } from "../model/checkpoint.ts";
+import { loadModel } from "../model/checkpoint.ts";
+import { writeAtomically } from "../model/files.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import { type Caption, type CaptionStep, captionImages } from "../sample/caption.ts";
 import type { Decoder } from "../sample/decoder.ts";

@@ -6,10 +6,13 @@ import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { styleText } from "node:util";
+import { preset } from "../model/config.ts";
 import { openDevice } from "../tensor/index.ts";
 import { prepareDriver } from "../tensor/softwareDriver.ts";
 import { measureMatmul } from "./adapter.ts";
-import { parse } from "./usage.ts";
+import { weightStorages } from "../nn/weight.ts";
+import { describeModel, machineOf, type ModelQuestion, tryModel } from "./doctorModel.ts";
+import { decimal, oneOf, parse, UsageError } from "./usage.ts";
 
 /** One measured number, such as { name: "copy", value: 17.2, unit: "GB/s" }. */
 export interface Speed {
@@ -21,6 +24,8 @@ export interface Speed {
 export interface DoctorOptions {
   /** Where a line goes. Default: the terminal. */
   readonly print?: (line: string) => void;
+  /** Says whether this model would fit, instead of how fast the adapter is. */
+  readonly model?: ModelQuestion;
 }
 
 /** Features that the kernels make use of, each with what it is good for. */
@@ -35,17 +40,44 @@ const SOFTWARE = /llvmpipe|lavapipe|swiftshader|warp|software|\bcpu\b/i;
 /** In module scope, or V8 collects it and the process crashes. */
 const alive: GPU[] = [];
 
+const usage = `rediff doctor [options]
+
+Shows what this machine computes on, how fast, and what would help.
+
+  --model NAME    instead: would this model fit? small, llada-v-8b, …
+  --dtype TYPE    its matrices as f32, f16, int8 or int4 (default: all four)
+  --memory GB     what your GPU has; WebGPU does not tell
+  --run           make it with random weights, and run one step (with --dtype)`;
+
 /** The command itself. */
 export async function run(args: readonly string[]): Promise<void> {
-  const { values } = parse(args, { help: { type: "boolean", short: "h" } });
-  if (values.help)
-    return console.log(
-      "rediff doctor\n\nShows what this machine computes on, how fast, and what would help. It takes no options.",
-    );
-  await doctor();
+  const { values } = parse(args, {
+    help: { type: "boolean", short: "h" },
+    model: { type: "string" },
+    dtype: { type: "string" },
+    memory: { type: "string" },
+    run: { type: "boolean" },
+  });
+  if (values.help) return console.log(usage);
+  const { model: name, dtype, memory, run: isRun = false } = values;
+  if (name === undefined) {
+    const alone = Object.keys(values)[0];
+    if (alone !== undefined) throw new UsageError(`--${alone} belongs to --model. See --help.`);
+    return doctor();
+  }
+  preset(name);
+  if (isRun && dtype === undefined) throw new UsageError("--run makes one model: say which with --dtype. See --help.");
+  await doctor({
+    model: {
+      name,
+      ...(dtype === undefined ? {} : { storage: oneOf("dtype", dtype, "f32", weightStorages) }),
+      ...(memory === undefined ? {} : { memory: decimal("memory", memory, 8, { min: 0.1, max: 1e4 }) * 1e9 }),
+      run: isRun,
+    },
+  });
 }
 
-export async function doctor({ print = console.log }: DoctorOptions = {}): Promise<void> {
+export async function doctor({ print = console.log, model }: DoctorOptions = {}): Promise<void> {
   const row = (name: string, ...lines: readonly string[]): void =>
     lines.forEach((line, i) => print(`  ${paint("bold", (i === 0 ? name : "").padEnd(10))}${line}`));
 
@@ -91,6 +123,13 @@ export async function doctor({ print = console.log }: DoctorOptions = {}): Promi
     `${limits.maxStorageBuffersPerShaderStage} storage buffers a kernel`,
     `${limits.maxComputeInvocationsPerWorkgroup} invocations and ${inBytes(limits.maxComputeWorkgroupStorageSize)} of memory a workgroup`,
   );
+
+  if (model) {
+    const machine = machineOf(adapter, isSoftware, model.memory);
+    describeModel(model, machine, row);
+    if (model.run && model.storage) await tryModel(model.name, model.storage, machine, row);
+    return;
+  }
 
   const device = await adapter.requestDevice();
   const speeds = [...(await measureRoof(device)), ...(await measureEngine())];

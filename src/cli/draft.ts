@@ -1,25 +1,29 @@
 /** `rediff draft`: the model's own captions of training flags, for an expert to revise. */
+import { resolve } from "node:path";
+import { describe, readPictureSet } from "../data/pictureSets.ts";
 import { loadModel } from "../model/checkpoint.ts";
 import { maskPredict } from "../sample/maskPredict.ts";
 import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
-import { draftId, drawDrafts } from "../train/draft.ts";
+import { draftId, drawDrafts, type Subject } from "../train/draft.ts";
 import { jsonLines, progressLine, resumeJsonLines, showDuration } from "../train/log.ts";
 import { adapterLine } from "./adapter.ts";
 import { decodeOptions, oneOf, parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
 
 const help = `rediff draft [options]
 
-Captions procedural training flags at several speeds, one JSON line a draft (section 3.3, step 1). Call it again to go on.
+Captions training pictures at several speeds, one JSON line a draft (section 3.3, step 1): procedural flags, or captioned
+pictures of your own. Call it again to go on.
 
   --checkpoint DIR         default: the shipped one
   --out FILE               default runs/drafts.jsonl
   --seed N                 of the flags (default 1); hold-out flags cannot be drawn
-  --from N, --count N      flags N to N + count − 1 of the seed (default 0 and 1000)
+  --data PATH              instead of flags: a folder of name.png and name.txt, or a JSON file in LLaVA's form
+  --from N, --count N      flags or pictures N to N + count − 1 (default 0 and 1000)
   --tokens-per-step LIST   speeds (default 1,4,8: the paper's 128, 32 and 16 steps)
   --decoder NAME           refine or mask (default refine)
   --block N, --ends WHEN   as in \`rediff caption\`
-  --batch N                flags decoded together (default 16)
+  --batch N                pictures decoded together (default 16)
   --shard I/N              only every Nth batch, from the Ith (from 1); the files of all shards together are the whole`;
 
 export async function run(args: readonly string[]): Promise<void> {
@@ -27,6 +31,7 @@ export async function run(args: readonly string[]): Promise<void> {
     checkpoint: { type: "string" },
     out: { type: "string" },
     seed: { type: "string" },
+    data: { type: "string" },
     from: { type: "string" },
     count: { type: "string" },
     "tokens-per-step": { type: "string" },
@@ -51,22 +56,28 @@ export async function run(args: readonly string[]): Promise<void> {
   const [shard, shards] = shardOf(values.shard);
   const decode = decodeOptions(values);
 
+  if (values.data !== undefined && values.seed !== undefined)
+    throw new UsageError("--seed is of flags, and --data of pictures; give one of them.");
+  const subjects: readonly Subject[] =
+    values.data === undefined
+      ? Array.from({ length: count }, (_, i) => ({ seed, index: from + i }))
+      : (await picturesOf(values.data)).slice(from, from + count);
+
   const done = new Set(resumeJsonLines(out).map((record) => (record as { id?: unknown }).id));
   const jobs = speeds
     .flatMap((tokensPerStep) =>
-      Array.from({ length: Math.ceil(count / batch) }, (_, i) => {
-        const first = from + i * batch;
-        const indices = Array.from({ length: Math.min(batch, from + count - first) }, (_, k) => first + k);
-        return { tokensPerStep, indices };
-      }),
+      Array.from({ length: Math.ceil(subjects.length / batch) }, (_, i) => ({
+        tokensPerStep,
+        asked: subjects.slice(i * batch, (i + 1) * batch),
+      })),
     )
     .filter((_, i) => i % shards === shard)
-    .map(({ tokensPerStep, indices }) => ({
+    .map(({ tokensPerStep, asked }) => ({
       tokensPerStep,
-      indices: indices.filter((index) => !done.has(draftId(seed, index, tokensPerStep))),
+      asked: asked.filter((subject) => !done.has(draftId(subject, tokensPerStep))),
     }))
-    .filter(({ indices }) => indices.length);
-  const total = jobs.reduce((sum, { indices }) => sum + indices.length, 0);
+    .filter(({ asked }) => asked.length);
+  const total = jobs.reduce((sum, { asked }) => sum + asked.length, 0);
 
   const device = await openDevice();
   console.log(await adapterLine(device));
@@ -77,8 +88,8 @@ export async function run(args: readonly string[]): Promise<void> {
   const line = progressLine();
   const began = performance.now();
   let written = 0;
-  for (const { tokensPerStep, indices } of jobs) {
-    const drafts = await drawDrafts(model, tokenizer, decoder, seed, indices, { ...decode, tokensPerStep });
+  for (const { tokensPerStep, asked } of jobs) {
+    const drafts = await drawDrafts(model, tokenizer, decoder, asked, { ...decode, tokensPerStep });
     for (const draft of drafts) write({ ...draft });
     written += drafts.length;
     const rate = written / ((performance.now() - began) / 1000);
@@ -87,6 +98,12 @@ export async function run(args: readonly string[]): Promise<void> {
   line.end();
   console.log(`${written} drafts written. Next: rediff revise ${out}`);
   await device.close();
+}
+
+async function picturesOf(data: string): Promise<Subject[]> {
+  const { pictures, skipped } = await readPictureSet(data);
+  console.log(`${pictures.length} captioned pictures in ${data}${describe(skipped)}`);
+  return pictures.map(({ path, caption }) => ({ image: resolve(path), groundTruth: caption }));
 }
 
 /** "2/4" as [1, 4]. */

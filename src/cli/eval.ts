@@ -1,79 +1,104 @@
 /** `rediff eval`: scores a checkpoint at several speeds with both decoders. */
+import { realFlags } from "../data/realFlags.ts";
+import { EVAL_BATCH } from "../eval/captions.ts";
 import { scoreOnFlags } from "../eval/flags.ts";
-import { loadModel, writeAtomically } from "../model/checkpoint.ts";
+import { scoreOnRealFlags } from "../eval/realFlags.ts";
+import { loadModel } from "../model/checkpoint.ts";
+import { writeAtomically } from "../model/files.ts";
 import type { Decoder } from "../sample/decoder.ts";
 import { maskPredict } from "../sample/maskPredict.ts";
 import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
-import { progressLine } from "../train/log.ts";
+import { progressLine, showDuration } from "../train/log.ts";
 import { adapterLine } from "./adapter.ts";
-import { decodeOptions, parse, shippedCheckpoint, tokenizerFor, wholeNumber } from "./usage.ts";
+import { decodeOptions, oneOf, parse, shippedCheckpoint, tokenizerFor, wholeNumber } from "./usage.ts";
 
 const help = `rediff eval [options]
 
-Captions hold-out flags whose facts are known, and counts.
+Captions hold-out flags whose facts are known, and counts; and real ones, against what a person wrote.
 
   --checkpoint DIR         default: the shipped one
-  --count N                flags (default 100)
+  --count N                hold-out flags (default 100)
+  --real WHICH             real flags too: none (default), all, train, val or test
   --tokens-per-step LIST   default 1,2,4,8
   --block N                decode in blocks of N tokens (default: the whole canvas)
   --ends WHEN              last or any: when the ends of a caption may be committed (default last)
   --difficulty N           0, 1 or 2 (default 2: everything)
-  --out FILE               also write the scores as JSON`;
+  --batch N                captions decoded together (default ${EVAL_BATCH})
+  --out FILE               also write the scores as JSON
+
+Factuality is the share of the statements that are true: read it beside their number, because chaos states little. Tables with
+intervals, seeds and pictures: npm run experiments -- --help`;
+
+const columns = ["coverage", "factuality", "F1", "statements", "hallucinations", "grammatical", "exact"] as const;
+const width = (column: string): number => Math.max(9, column.length + 2);
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parse(args, {
     checkpoint: { type: "string" },
     count: { type: "string" },
+    real: { type: "string" },
     "tokens-per-step": { type: "string" },
     block: { type: "string" },
     ends: { type: "string" },
     difficulty: { type: "string" },
+    batch: { type: "string" },
     out: { type: "string" },
     help: { type: "boolean", short: "h" },
   });
   if (values.help) return console.log(help);
   const count = wholeNumber("count", values.count, 100, { max: 100_000 });
+  const which = oneOf("real", values.real, "none", ["none", "all", "train", "val", "test"]);
   const speeds = (values["tokens-per-step"] ?? "1,2,4,8")
     .split(",")
     .map((text) => wholeNumber("tokens-per-step", text, 1, { max: 4096 }));
   const difficulty = wholeNumber("difficulty", values.difficulty, 2, { min: 0, max: 2 }) as 0 | 1 | 2;
+  const batch = wholeNumber("batch", values.batch, EVAL_BATCH, { max: 4096 });
   const decode = decodeOptions(values);
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
+  const real = which === "none" ? [] : await realFlags(which === "all" ? undefined : which);
   const device = await openDevice();
   const model = loadModel(device, checkpoint);
   const tokenizer = tokenizerFor(checkpoint);
   console.log(await adapterLine(device));
-  console.log(`${count} hold-out flags, ${checkpoint}\n`);
-  console.log("decoder  tokens/step  coverage  factuality  statements  hallucinations  grammatical   exact");
+  console.log(`${count} hold-out flags${real.length ? ` and ${real.length} real ones` : ""}, ${checkpoint}\n`);
+  console.log(
+    `decoder  tokens/step${columns.map((column) => column.padStart(width(column))).join("")}${real.length ? "  CAPTURE" : ""}`,
+  );
   const decoders: readonly (readonly [string, Decoder])[] = [
     ["mask", maskPredict],
     ["refine", refine],
   ];
   const rows = [];
   const line = progressLine();
+  // A caption costs as many passes as it takes steps.
+  const total = decoders.length * (count + real.length) * speeds.reduce((sum, speed) => sum + 1 / speed, 0);
+  const began = performance.now();
+  let spent = 0;
   for (const [name, decoder] of decoders) {
     for (const tokensPerStep of speeds) {
-      const onBatch = (done: number) => line.show(`${name}, ${tokensPerStep} a step: ${done} of ${count}`);
-      const { summary } = await scoreOnFlags(model, tokenizer, decoder, {
-        ...decode,
-        count,
-        tokensPerStep,
-        difficulty,
-        onBatch,
-      });
-      rows.push({ decoder: name, tokensPerStep, ...summary });
+      const onBatch = (items: readonly unknown[]) => {
+        spent += items.length / tokensPerStep;
+        const left = ((performance.now() - began) / 1000 / spent) * (total - spent);
+        line.show(`${name}, ${tokensPerStep} a step: ${showDuration(left)} left in all`);
+      };
+      const options = { ...decode, tokensPerStep, batch, onBatch };
+      const { summary } = await scoreOnFlags(model, tokenizer, decoder, { ...options, count, difficulty });
+      const capture = real.length ? await scoreOnRealFlags(model, tokenizer, decoder, real, options) : undefined;
+      rows.push({ decoder: name, tokensPerStep, ...summary, ...(capture === undefined ? {} : { capture }) });
       line.end();
-      console.log(
-        name.padEnd(7) +
-          String(tokensPerStep).padStart(13) +
-          percent(summary.coverage).padStart(10) +
-          (summary.factuality === null ? "none" : percent(summary.factuality)).padStart(12) +
-          summary.statements.toFixed(2).padStart(12) +
-          summary.hallucinations.toFixed(2).padStart(16) +
-          percent(summary.grammatical).padStart(13) +
-          percent(summary.exact).padStart(8),
-      );
+      const shown: Readonly<Record<(typeof columns)[number], string>> = {
+        coverage: percent(summary.coverage),
+        factuality: summary.factuality === null ? "none" : percent(summary.factuality),
+        F1: percent(summary.f1),
+        statements: summary.statements.toFixed(2),
+        hallucinations: summary.hallucinations.toFixed(2),
+        grammatical: percent(summary.grammatical),
+        exact: percent(summary.exact),
+      };
+      const cells = columns.map((column) => shown[column].padStart(width(column)));
+      const last = capture === undefined ? "" : percent(capture).padStart(9);
+      console.log(name.padEnd(7) + String(tokensPerStep).padStart(13) + cells.join("") + last);
     }
   }
   if (values.out) await writeAtomically(values.out, `${JSON.stringify({ checkpoint, difficulty, rows }, null, 2)}\n`);

@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, Command>> = {
   draft: { summary: "caption training flags for an expert to revise", load: () => import("./draft.ts") },
   revise: { summary: "let an expert find what is wrong in drafts", load: () => import("./revise.ts") },
   eval: { summary: "score a checkpoint on hold-out flags whose facts are known", load: () => import("./eval.ts") },
+  export: { summary: "write a checkpoint as PyTorch implementations read it", load: () => import("./export.ts") },
   tune: { summary: "measure which kernels are fastest on this adapter", load: () => import("./tune.ts") },
   doctor: { summary: "what WebGPU sees on this machine, and how fast it is", load: () => import("./doctor.ts") },
 };

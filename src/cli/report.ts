@@ -10,7 +10,6 @@ body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 article { display: grid; grid-template-columns: 12rem 1fr 1fr; gap: 1rem 1.5rem; border-top: 1px solid #8886; padding: 1.5rem 0; }
 article > header { grid-column: 1 / -1; } h2 { margin: 0; } img { width: 100%; border: 1px solid #8886; }
 h3 { margin: 0; font-size: 1rem; } small { opacity: .7; }
-.committed { font-weight: bold; } .replaced { background: #f5b70088; } .masked { opacity: .35; }
 .controls { grid-column: 1 / -1; } input { width: 20rem; vertical-align: middle; }
 @media (max-width: 50rem) { article { grid-template-columns: 1fr; } }`;
 
@@ -35,6 +34,14 @@ export interface ReportedFlag {
 
 const classes = ["kept", "committed", "replaced", "masked"] as const;
 
+/** How `tokensHtml` marks tokens. */
+export const tokenStyle = `
+.committed { font-weight: bold; } .replaced { background: #f5b70088; } .masked { opacity: .35; }`;
+
+/** Tokens with what a step did to each: see `Change`. */
+export const tokensHtml = (pieces: readonly string[], changes: ArrayLike<number>): string =>
+  pieces.map((piece, i) => `<span class="${classes[changes[i]!]}">${escape(piece)}</span>`).join("");
+
 export async function captionReport(
   flags: readonly ReportedFlag[],
   tokenizer: Tokenizer,
@@ -43,7 +50,7 @@ export async function captionReport(
   const articles = await Promise.all(flags.map((flag) => article(flag, tokenizer)));
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>rediff: mask prediction and refining</title>
-<style>${style}</style>
+<style>${style}${tokenStyle}</style>
 <h1>Mask prediction and refining, ${tokensPerStep} tokens a step</h1>
 <p>Real flags, with what a person wrote about them. <span class="committed">Bold</span> tokens were committed in the step shown,
 <span class="replaced">marked</span> ones were replaced by the refining decoder, <span class="masked">·</span> is a mask.</p>
@@ -70,15 +77,14 @@ function panel(name: string, { history, text }: Caption, tokenizer: Tokenizer): 
   const mask = tokenizer.idOf(specialTokens.mask);
   const replaced = history.reduce((sum, { changes }) => sum + changes.filter((change) => change === 2).length, 0);
   const steps = history.map(({ ids, changes }, step) => {
-    const tokens = Array.from(ids.subarray(0, captionLength(ids, tokenizer)), (id, i) =>
-      id === mask
-        ? `<span class="masked">·</span>`
-        : `<span class="${classes[changes[i]!]}">${escape(tokenizer.piece(id))}</span>`,
+    const pieces = Array.from(ids.subarray(0, captionLength(ids, tokenizer)), (id) =>
+      id === mask ? "·" : tokenizer.piece(id),
     );
-    return `<p data-step="${step}" hidden>${tokens.join("")}</p>`;
+    return `<p data-step="${step}" hidden>${tokensHtml(pieces, changes)}</p>`;
   });
   return `<section><h3>${escape(name)}</h3><small>${history.length} steps, ${replaced} tokens replaced</small>${steps.join("")}<noscript><p>${escape(text)}</p></noscript></section>`;
 }
 
-const escape = (text: string): string =>
+/** Text as HTML. */
+export const escape = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");

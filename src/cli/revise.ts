@@ -8,7 +8,8 @@ import { factsExpert } from "../expert/facts.ts";
 import { flagDraft } from "../expert/flagDraft.ts";
 import { openaiExpert, type OpenaiExpert } from "../expert/openai.ts";
 import { reviseAll } from "../expert/reviseAll.ts";
-import { describeQuestion, type Tokenizer } from "../model/tokenizer.ts";
+import { describeQuestion } from "../model/prompt.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
 import { jsonLines, progressLine, resumeJsonLines, showDuration } from "../train/log.ts";
 import { oneOf, parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
 

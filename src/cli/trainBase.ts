@@ -7,6 +7,7 @@ import { noiseNames } from "../train/noise.ts";
 import { createVisionTrainer, defaultVisionOptions } from "../train/vision.ts";
 import { visionAccuracy } from "../train/visionAccuracy.ts";
 import { adapterLine } from "./adapter.ts";
+import { dataHelp, dataOption, openSource } from "./trainData.ts";
 import {
   commonHelp,
   commonOptions,
@@ -30,8 +31,10 @@ ${commonHelp("base", defaultTrainOptions, "16 hold-out flags", 1000)}
   --max-weight X     bound of eq. 2's 1/p (default ${defaultTrainOptions.maxWeight}; inf is the paper's)
   --noise NAME       levels of noise: ${noiseNames.join(" or ")} (default ${defaultTrainOptions.noise}, the paper's)
   --vision DIR       weights that vision encoder and projector begin with: runs/vision/model of \`rediff train vision\`
+  --text DIR         weights that everything else begins with, of any model with the same text side
   --init DIR         weights that the whole model begins with
-  --vision-rate X    share of the learning rate that the vision encoder takes (default 1; 0 leaves it as it is)`;
+  --vision-rate X    share of the learning rate that the vision encoder takes (default 1; 0 leaves it as it is)
+${dataHelp}`;
 
 export const visionHelp = `rediff train vision [options]
 
@@ -45,11 +48,13 @@ export async function base(args: readonly string[]): Promise<boolean> {
     "max-weight": { type: "string" },
     noise: { type: "string" },
     vision: { type: "string" },
+    text: { type: "string" },
     init: { type: "string" },
     "vision-rate": { type: "string" },
+    data: { type: "string" },
   });
   if (values.help) return shown(baseHelp);
-  const { vision, init } = values;
+  const { vision, text, init } = values;
   const options: TrainOptions = {
     ...runOptions(values, defaultTrainOptions),
     maxWeight:
@@ -58,16 +63,19 @@ export async function base(args: readonly string[]): Promise<boolean> {
         : decimal("max-weight", values["max-weight"], defaultTrainOptions.maxWeight, { min: 1 }),
     noise: oneOf("noise", values.noise, defaultTrainOptions.noise, noiseNames),
     ...(vision === undefined ? {} : { vision }),
+    ...(text === undefined ? {} : { text }),
     ...(init === undefined ? {} : { init }),
     ...(values["vision-rate"] === undefined
       ? {}
       : { visionRate: decimal("vision-rate", values["vision-rate"], 1, { max: 1 }) }),
+    ...dataOption(values.data),
   };
   const loop = loopOptions(values, "base", options.steps, 1000);
+  const source = await openSource(options.data, options.seed);
   const device = await openDevice();
   console.log(await adapterLine(device));
   const tokenizer = tokenizerFor(loop.out);
-  const trainer = createTrainer(device, options, tokenizer, statePaths(loop.out).resume);
+  const trainer = createTrainer(device, options, tokenizer, statePaths(loop.out).resume, source);
   const { folder, finished } = await trainLoop(trainer, loop, {
     fields: ({ step }) => ({ canvas: phaseAt(step, options).canvas }),
     score: async () => {

@@ -3,6 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { saveModel } from "../model/checkpoint.ts";
 import { jsonLines, progressLine, showDuration } from "../train/log.ts";
+import { tensorBoard } from "../train/tensorBoard.ts";
 import type { RunOptions, StepReport, Trainer } from "../train/trainer.ts";
 import { decimal, oneOf, UsageError, wholeNumber } from "./usage.ts";
 
@@ -19,11 +20,13 @@ export const commonOptions = {
   until: { type: "string" },
   accumulate: { type: "string" },
   recompute: { type: "boolean" },
+  tensorboard: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 } as const;
 
-type CommonValues = { readonly [N in Exclude<keyof typeof commonOptions, "help" | "recompute">]?: string } & {
-  readonly recompute?: boolean;
+type Flag = "help" | "recompute" | "tensorboard";
+export type CommonValues = { readonly [N in Exclude<keyof typeof commonOptions, Flag>]?: string } & {
+  readonly [N in Flag]?: boolean;
 };
 
 /** The lines of the help for `commonOptions`. `score` says what is scored every so many steps. */
@@ -38,6 +41,7 @@ export const commonHelp = (stage: string, defaults: RunOptions, score: string, s
   --save-every N     steps between saved states (default 250)
   --sample-every N   steps between scores on ${score} (default ${sampleEvery}, 0 never)
   --until N          stop after this step, with the schedule of --steps (to split a long run)
+  --tensorboard      also write TensorBoard's event files, in --out
   --accumulate N     add up the gradients of N parts of a batch: less memory, equal to rounding (default 1)
   --recompute        run layers again in backward instead of keeping activations: less memory, slower, equal to the bit`;
 
@@ -65,6 +69,7 @@ export interface LoopOptions {
   readonly until: number;
   readonly saveEvery: number;
   readonly sampleEvery: number;
+  readonly tensorboard?: boolean;
 }
 
 export function loopOptions(values: CommonValues, stage: string, steps: number, sampleEvery: number): LoopOptions {
@@ -76,6 +81,7 @@ export function loopOptions(values: CommonValues, stage: string, steps: number, 
     until: wholeNumber("until", values.until, steps, { max: 1e8 }),
     saveEvery: wholeNumber("save-every", values["save-every"], 250, { max: 1e8 }),
     sampleEvery: wholeNumber("sample-every", values["sample-every"], sampleEvery, { min: 0, max: 1e8 }),
+    tensorboard: values.tensorboard ?? false,
   };
 }
 
@@ -103,10 +109,11 @@ export interface LoopResult {
 /** Trains until the end, `until`, Ctrl-C or SIGTERM; then saves the state, and the weights in f16 in `out`/model. */
 export async function trainLoop(
   trainer: Trainer,
-  { out, until, saveEvery, sampleEvery }: LoopOptions,
+  { out, until, saveEvery, sampleEvery, tensorboard }: LoopOptions,
   { score, fields }: LoopHooks,
 ): Promise<LoopResult> {
   const { options } = trainer;
+  const { device } = trainer.state.model;
   const { statePath, resume } = statePaths(out);
   const size = [...trainer.state.model.parameters.values()].reduce((total, parameter) => total + parameter.size, 0);
   console.log(
@@ -118,33 +125,47 @@ export async function trainLoop(
   process.once("SIGTERM", () => (stopped = true));
   const log = jsonLines(join(out, "log.jsonl"));
   const line = progressLine();
-  trainer.state.model.device.resetPeak();
+  device.resetPeak();
   const began = performance.now();
   const first = trainer.state.step;
+  const board = tensorboard ? tensorBoard(out, first) : undefined;
+  const plot = (record: object, step: number, under: string) => {
+    for (const [name, value] of Object.entries(record))
+      if (typeof value === "number") board?.scalar(`${under}/${name}`, value, step);
+  };
   let smooth: number | undefined;
   while (!trainer.done && trainer.state.step < until && !stopped) {
     const started = performance.now();
+    const flops = device.productFlops;
     const report = await trainer.step();
     const ms = performance.now() - started;
     const done = trainer.state.step;
     smooth = smooth === undefined ? report.loss : 0.98 * smooth + 0.02 * report.loss;
-    const { peakBytes, heldBytes } = trainer.state.model.device.memory();
-    log({ ...report, smooth, ms, peakBytes, heldBytes, ...fields?.(report) });
+    const { peakBytes, heldBytes } = device.memory();
+    const gflops = (device.productFlops - flops) / ms / 1e6;
+    const { step, terms, ...numbers } = report;
+    log({ ...report, smooth, ms, gflops, peakBytes, heldBytes, ...fields?.(report) });
+    plot({ ...numbers, ms, gflops }, step, "train");
+    if (terms) plot(terms, step, "loss");
     const rate = ((done - first) * options.batch) / ((performance.now() - began) / 1000);
     const left = ((Math.min(until, options.steps) - done) * options.batch) / rate;
+    const shares = Object.entries(terms ?? {}).map(([name, value]) => `${name} ${value.toFixed(2)}`);
     line.show(
-      `step ${done}/${options.steps}  loss ${smooth.toFixed(3)}  |g| ${report.gradientNorm.toFixed(2)}  lr ${report.learningRate.toExponential(1)}  ` +
-        `${rate.toFixed(1)} flags/s  ${(heldBytes / 2 ** 20).toFixed(0)} MiB  ${showDuration(left)} left`,
+      `step ${done}/${options.steps}  loss ${smooth.toFixed(3)}${shares.length ? ` (${shares.join(", ")})` : ""}  |g| ${report.gradientNorm.toFixed(2)}  ` +
+        `lr ${report.learningRate.toExponential(1)}  ${rate.toFixed(1)} samples/s  ${gflops.toFixed(1)} GFLOP/s  ${(heldBytes / 2 ** 20).toFixed(0)} MiB  ${showDuration(left)} left`,
     );
     if (done % saveEvery === 0) await trainer.save(statePath);
     if (sampleEvery && done % sampleEvery === 0) {
       line.end();
       const { record, text } = await score();
       log({ step: done, score: record });
+      plot(record, done, "score");
+      board?.text("score", text, done);
       console.log(`step ${done}: ${text}`);
     }
   }
   line.end();
+  board?.close();
   await trainer.save(statePath);
   console.log(
     `Step ${trainer.state.step} of ${options.steps} is saved in ${statePath}${trainer.done ? "" : "; call again to go on"}.`,

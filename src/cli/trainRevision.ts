@@ -12,9 +12,11 @@ import { createStage1Trainer, defaultStage1Options, type Stage1Options } from ".
 import { createStage2Trainer, defaultStage2Options, reviseDrafts, type RevisionRecord } from "../train/stage2.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { adapterLine } from "./adapter.ts";
+import { dataHelp, dataOption, openSource } from "./trainData.ts";
 import {
   commonHelp,
   commonOptions,
+  type CommonValues,
   loopOptions,
   percent,
   runOptions,
@@ -28,7 +30,8 @@ const revisionHelp = `  --init DIR         weights to begin with (default: the s
   --recipe NAME      ${recipeNames.join(", ")}: where paper and released code disagree (default ${defaultStage1Options.recipe})
   --replacement X    probability of a random token at a visible position, or dynamic (default: the recipe's)
   --hallucinations X share of answers with a false phrase (default ${defaultStage1Options.hallucinations})
-  --noise NAME       levels of noise: ${noiseNames.join(" or ")} (default ${defaultStage1Options.noise}, the paper's)`;
+  --noise NAME       levels of noise: ${noiseNames.join(" or ")} (default ${defaultStage1Options.noise}, the paper's)
+${dataHelp}`;
 
 export const stage1Help = `rediff train stage1 [options]
 
@@ -52,10 +55,11 @@ const revisionOptions = {
   replacement: { type: "string" },
   hallucinations: { type: "string" },
   noise: { type: "string" },
+  data: { type: "string" },
 } as const;
 
-type Values = { readonly [N in Exclude<keyof typeof revisionOptions, "help" | "recompute">]?: string } & {
-  readonly recompute?: boolean;
+type Values = CommonValues & {
+  readonly [N in Exclude<keyof typeof revisionOptions, keyof typeof commonOptions>]?: string;
 };
 
 /** The options of Stage I, which Stage II has too. */
@@ -72,6 +76,7 @@ function optionsOf<Options extends Stage1Options>(values: Values, defaults: Opti
       ? {}
       : { replacement: replacement === "dynamic" ? replacement : decimal("replacement", replacement, 0, { max: 1 }) }),
     ...(init === "none" ? {} : { init }),
+    ...dataOption(values.data),
   };
 }
 
@@ -79,8 +84,9 @@ export async function stage1(args: readonly string[]): Promise<boolean> {
   const { values } = parse(args, revisionOptions);
   if (values.help) return shown(stage1Help);
   const options = optionsOf(values, defaultStage1Options);
+  const source = await openSource(options.data, options.seed);
   return train(values, "stage1", options, 1000, (device, tokenizer, resume) =>
-    createStage1Trainer(device, options, tokenizer, resume),
+    createStage1Trainer(device, options, tokenizer, resume, source),
   );
 }
 
@@ -96,12 +102,13 @@ export async function stage2(args: readonly string[]): Promise<boolean> {
     ...optionsOf(values, defaultStage2Options),
     mix: decimal("mix", values.mix, defaultStage2Options.mix, { max: 1 }),
   };
+  const source = await openSource(options.data, options.seed);
   return train(values, "stage2", options, 500, (device, tokenizer, resume) => {
     const drafts = reviseDrafts(resumeJsonLines(path) as RevisionRecord[], options.recipe, tokenizer);
     console.log(
       `${drafts.rows.length} drafts with corrections; ${drafts.unchanged} without, ${drafts.dropped} corrections left out`,
     );
-    return createStage2Trainer(device, options, drafts, tokenizer, resume);
+    return createStage2Trainer(device, options, drafts, tokenizer, resume, source);
   });
 }
 

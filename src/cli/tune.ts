@@ -1,5 +1,5 @@
 /** `rediff tune`: which variant of each operation is fastest on this adapter, by measurement, into a table for the engine. */
-import { writeAtomically } from "../model/checkpoint.ts";
+import { writeAtomically } from "../model/files.ts";
 import { type Device, openDevice } from "../tensor/index.ts";
 import { tuningOf } from "../tensor/tuning.ts";
 import { adapterKey, readTuningFile, type TunedBucket, type TuningFile, tuningPath } from "../tensor/tuningCache.ts";

@@ -2,7 +2,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { PictureSetError } from "../data/pictureSets.ts";
 import { ImageError } from "../data/resize.ts";
+import { checkDeclared, declaredTokens } from "../model/published/tokens.ts";
 import { loadTokenizer, type Tokenizer, TokenizerError } from "../model/tokenizer.ts";
 import type { CaptionOptions } from "../sample/caption.ts";
 import { RediffError } from "../tensor/index.ts";
@@ -12,7 +14,10 @@ export class UsageError extends RediffError {}
 
 /** Errors whose message is all that a user needs: printed without a stack, exit code 2. */
 export const isExpected = (error: unknown): error is Error =>
-  error instanceof RediffError || error instanceof ImageError || error instanceof TokenizerError;
+  error instanceof RediffError ||
+  error instanceof ImageError ||
+  error instanceof PictureSetError ||
+  error instanceof TokenizerError;
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
@@ -79,13 +84,19 @@ export function oneOf<const T extends string>(
   return found;
 }
 
-/** `--block` and `--ends`, which every command that decodes takes. */
+/** `--block`, `--ends`, `--cache` and `--refresh`, which commands that decode take. */
 export function decodeOptions(values: {
   readonly block?: string;
   readonly ends?: string;
-}): Pick<CaptionOptions, "block" | "ends"> {
+  readonly cache?: string;
+  readonly refresh?: string;
+}): Pick<CaptionOptions, "block" | "ends" | "cache" | "refresh"> {
+  if (values.refresh !== undefined && values.cache !== "prompt")
+    throw new UsageError("--refresh belongs to --cache prompt; without a cache everything is made anew.");
   return {
-    ends: oneOf("ends", values.ends, "last", ["last", "any"]),
+    ...(values.ends === undefined ? {} : { ends: oneOf("ends", values.ends, "last", ["last", "any"]) }),
+    ...(values.cache === undefined ? {} : { cache: oneOf("cache", values.cache, "none", ["none", "prompt"]) }),
+    ...(values.refresh === undefined ? {} : { refresh: wholeNumber("refresh", values.refresh, 1, { max: 4096 }) }),
     ...(values.block === undefined ? {} : { block: wholeNumber("block", values.block, 1, { max: 4096 }) }),
   };
 }
@@ -95,10 +106,21 @@ const root = new URL("../../", import.meta.url);
 /** The checkpoint that the project ships. */
 export const shippedCheckpoint: string = fileURLToPath(new URL("weights/small-base", root));
 
-/** The tokenizer beside a checkpoint, or else the project's own. */
-export function tokenizerFor(checkpoint: string): Tokenizer {
+/** The tokenizer.json beside a checkpoint, or else the project's own, which belongs to no published model. */
+export function tokenizerPath(checkpoint: string): string {
   const beside = `${checkpoint}/tokenizer.json`;
-  return loadTokenizer(
-    readFileSync(existsSync(beside) ? beside : new URL("data/tokenizer/tokenizer.json", root), "utf8"),
-  );
+  if (existsSync(beside)) return beside;
+  if (declaredTokens(checkpoint))
+    throw new UsageError(
+      `${checkpoint} is a published model without its tokenizer.json. Download that too, into the same folder.`,
+    );
+  return fileURLToPath(new URL("data/tokenizer/tokenizer.json", root));
+}
+
+/** The tokenizer of a checkpoint. Throws TokenizerError where it is not the one that the checkpoint's config.json speaks of. */
+export function tokenizerFor(checkpoint: string): Tokenizer {
+  const path = tokenizerPath(checkpoint);
+  const tokenizer = loadTokenizer(readFileSync(path, "utf8"));
+  checkDeclared(declaredTokens(checkpoint) ?? {}, tokenizer, path);
+  return tokenizer;
 }

@@ -21,6 +21,14 @@ export interface ParsedCaption {
   /** What was said of the field and of each charge, before bands that are named by colour are looked up. */
   readonly fields: readonly Phrase[];
   readonly charges: readonly Phrase[];
+  /** Where the text says that there is no emblem, or with `other` none but those that it names. */
+  readonly denial: Denial | null;
+}
+
+interface Denial {
+  readonly other: boolean;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Reads a caption. Never throws: a text with nothing of a caption in it has no facts. */
@@ -59,7 +67,21 @@ export function parseCaption(text: string): ParsedCaption {
     ...fields.flatMap(fieldFacts),
     ...flat.flatMap((charge, i) => chargeFacts(charge, `charge ${i}`, field, null)),
   ];
-  return { grammatical: problems.length === 0, facts: distinct(facts), problems, fields, charges: flat };
+  const denial = denialIn(tokens);
+  return { grammatical: problems.length === 0, facts: distinct(facts), problems, fields, charges: flat, denial };
+}
+
+/** "without emblem", "with no other device": at its first place in the text. */
+function denialIn(tokens: readonly Token[]): Denial | null {
+  const word = (i: number): string => tokens[i]?.word ?? "";
+  for (const [i, { start }] of tokens.entries()) {
+    if (word(i) !== "without" && word(i) !== "no") continue;
+    const other = word(i + 1) === "other" || word(i + 1) === "further";
+    const noun = tokens[i + (other ? 2 : 1)];
+    if (noun !== undefined && ["emblem", "charge", "device"].includes(noun.word))
+      return { other, start, end: noun.end };
+  }
+  return null;
 }
 
 /** What is looked for at each word; the second group only where the first finds nothing. */
@@ -154,6 +176,12 @@ function withoutEchoes(tokens: readonly Token[]): Token[] {
   return out;
 }
 
+/** How many words a caption has, and how many of them repeat the one to three right before. */
+export function captionEchoes(text: string): { words: number; echoes: number } {
+  const tokens = splitWords(text);
+  return { words: tokens.length, echoes: tokens.length - withoutEchoes(tokens).length };
+}
+
 /** "centered" before "on the" that leads nowhere, or where the text breaks off, is no place yet. */
 function unfinished(features: Features, next: Token | undefined): Features {
   if (features["place"] !== "center" || (next !== undefined && !["in", "on", "of"].includes(next.word)))
@@ -215,7 +243,9 @@ export interface CaptionScore {
 /**
  * Scores a caption against the flag. The charges of the text are matched with those of the flag so that most facts are
  * true; facts of a charge that matches none are hallucinated, under the subjects "extra 0" …. Bands that are named by colour
- * are looked up in the flag itself, so one wrong colour in the list of bands makes one fact false, not two.
+ * are looked up in the flag itself, so one wrong colour in the list of bands makes one fact false, not two. "With no other emblem"
+ * is a false statement about a flag with more emblems than the text names; where it is true it says what silence says, and
+ * counts as nothing.
  */
 export function scoreCaption(text: string, spec: FlagSpec): CaptionScore {
   const parsed = parseCaption(text);
@@ -243,6 +273,7 @@ export function scoreCaption(text: string, spec: FlagSpec): CaptionScore {
       const i = match[j] ?? -1;
       return i >= 0 ? (table[j]?.[i] ?? []) : chargeFacts(charge, `extra ${extra++}`, bands ?? own, null);
     }),
+    ...falseDenial(parsed, spec),
   ]);
   const said = new Set(facts.map(factKey));
   const hallucinated = facts.filter((fact) => !keys.has(factKey(fact)));
@@ -259,6 +290,12 @@ export function scoreCaption(text: string, spec: FlagSpec): CaptionScore {
     missing,
     problems: parsed.problems,
   };
+}
+
+function falseDenial({ denial, charges }: ParsedCaption, spec: FlagSpec): StatedFact[] {
+  if (denial === null || spec.charges.length <= (denial.other ? charges.length : 0)) return [];
+  const { start, end } = denial;
+  return [{ subject: "emblems", attribute: "count", value: 0, start, end }];
 }
 
 /** Facts in which a place that is true under any of its names stands under the first. */

@@ -4,6 +4,7 @@
  * Facts of a charge are asked of each patch that shows it, so one image token comes to hold all that a caption says about
  * the charge. All are exact: they are read off the FlagSpec and off which shape each pixel shows.
  */
+import { RediffError } from "../tensor/errors.ts";
 import { flagLayers, layerCharges } from "./flagGeometry.ts";
 import type { FlagPicture } from "./flagPicture.ts";
 import { type Charge, chargeKinds, type Colour, colours, type Field, type FlagSpec, spots } from "./flagSpec.ts";
@@ -42,6 +43,8 @@ export const pictureFacts = [
 
 /** The class of a fact that is not asked. */
 export const NOT_ASKED = -1;
+/** A patch is cut into so many cells a side, to say which of them its charge covers. */
+export const CELLS = 4;
 /** The `kind` of a patch without a charge. */
 export const NO_CHARGE: number = chargeKinds.length;
 
@@ -51,13 +54,22 @@ export interface VisionFacts {
   readonly picture: Int8Array;
   /** Which charge each patch shows, (P); −1 for none. */
   readonly charges: Int8Array;
+  /** Whether the charge of a patch covers more than half of a cell, (P, CELLS·CELLS); 0 where there is no charge. */
+  readonly masks: Uint8Array;
 }
 
 /**
  * The facts of a picture that is cut into squares of `patch` pixels. A patch shows the topmost charge that covers a 16th of
- * it; a charge too small for that is shown by the patch with most of it.
+ * it; a charge too small for that is shown by the patch with most of it. `patch` is a multiple of CELLS.
  */
 export function visionFacts(spec: FlagSpec, { image, aspect, parts }: FlagPicture, patch: number): VisionFacts {
+  if (patch % CELLS)
+    throw new RediffError(
+      `A patch is cut into ${CELLS}×${CELLS} cells: its side must be a multiple of ${CELLS}; it is ${patch}.`,
+      {
+        patch,
+      },
+    );
   const side = Math.floor(image.width / patch);
   const P = side * side;
   const layers = flagLayers(spec, aspect);
@@ -93,7 +105,31 @@ export function visionFacts(spec: FlagSpec, { image, aspect, parts }: FlagPictur
     const about = spec.charges[charge];
     patches.set(about ? chargeClasses(about) : [NO_CHARGE], at * patchFacts.length + 2);
   });
-  return { patches, picture: pictureClasses(spec), charges };
+  const showsCharge = (at: number, charge: number) => owners[parts[at]!] === charge;
+  const masks = chargeMasks(charges, patch, image.width, showsCharge);
+  return { patches, picture: pictureClasses(spec), charges, masks };
+}
+
+/** VisionFacts.masks. `showsCharge`: whether a pixel shows a charge. */
+function chargeMasks(
+  charges: Int8Array,
+  patch: number,
+  width: number,
+  showsCharge: (pixel: number, charge: number) => boolean,
+): Uint8Array {
+  const side = Math.floor(width / patch);
+  const cell = patch / CELLS;
+  return Uint8Array.from({ length: charges.length * CELLS * CELLS }, (_, i) => {
+    const at = Math.floor(i / (CELLS * CELLS));
+    const charge = charges[at]!;
+    if (charge < 0) return 0;
+    const left = (at % side) * patch + (i % CELLS) * cell;
+    const top = Math.floor(at / side) * patch + (Math.floor(i / CELLS) % CELLS) * cell;
+    let covered = 0;
+    for (let y = top; y < top + cell; y++)
+      for (let x = left; x < left + cell; x++) covered += Number(showsCharge(y * width + x, charge));
+    return Number(2 * covered > cell * cell);
+  });
 }
 
 const largest = (counts: Uint16Array): number => counts.indexOf(Math.max(...counts));

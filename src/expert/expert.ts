@@ -15,7 +15,7 @@ export interface Draft {
   readonly groundTruth: string;
   /** Of a procedural flag: everything there is to know. */
   readonly spec?: FlagSpec;
-  /** The path of a PNG or JPEG file, a data URL, or the bytes of such a file. */
+  /** The path of a PNG, JPEG or WebP file, a data URL, or the bytes of such a file. */
   readonly image?: string | Uint8Array;
 }
 

@@ -85,7 +85,14 @@ async function pictureOf({ id, image }: Draft): Promise<string | undefined> {
   } catch (error) {
     throw new ExpertError(`The picture of draft ${id} cannot be read: ${(error as Error).message}`, { id });
   }
-  const type = bytes[0] === 0x89 && bytes[1] === 0x50 ? "png" : bytes[0] === 0xff && bytes[1] === 0xd8 ? "jpeg" : null;
-  if (type === null) throw new ExpertError(`The picture of draft ${id} is neither PNG nor JPEG.`, { id });
+  const type = signatures.find(([, signature]) => signature.test(latin1(bytes.subarray(0, 12))))?.[0];
+  if (type === undefined) throw new ExpertError(`The picture of draft ${id} is neither PNG, JPEG nor WebP.`, { id });
   return `data:image/${type};base64,${Buffer.from(bytes).toString("base64")}`;
 }
+
+const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
+const signatures = [
+  ["png", /^\x89PNG/],
+  ["jpeg", /^\xff\xd8/],
+  ["webp", /^RIFF[^]{4}WEBP/],
+] as const;

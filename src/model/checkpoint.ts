@@ -1,72 +1,118 @@
 /**
- * Checkpoints on disk: a folder with `config.json` and `model.safetensors` (weights, to use), and one file
- * `state.safetensors` (weights, moments, step, seed, to go on training exactly where it stopped).
+ * Checkpoints on disk. A folder holds weights to use: ours (`config.json` as `RediffConfig`, `model.safetensors`) or a published
+ * model's. One file, `state.safetensors`, holds all that training needs to go on exactly where it stopped.
  */
-import { mkdirSync, readFileSync, statSync } from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ParameterSpec } from "../nn/parameters.ts";
 import { createParameters, disposeParameters } from "../nn/parameters.ts";
-import { type Device, sameShape, showShape, type Tensor } from "../tensor/index.ts";
+import type { WeightStorage } from "../nn/weight.ts";
+import type { Device, Tensor } from "../tensor/index.ts";
 import { preset, type RediffConfig } from "./config.ts";
+import { inFolder, type PendingTensor, writeAtomically, writeCheckpoint, writeSafetensors } from "./files.ts";
+import { checkFit } from "./fit.ts";
+import { loadForUse, loadParameters, type NameOf } from "./loadParameters.ts";
 import { parameterSpecs } from "./parameterSpecs.ts";
-import type { Rediff } from "./rediff.ts";
-import {
-  CheckpointError,
-  f32ToStored,
-  formatSafetensors,
-  parseSafetensors,
-  type StoredFile,
-  storedToF32,
-} from "./safetensors.ts";
-
-/** Writes a file so that a crash at any moment leaves the old one or the new one, never a part. */
-export async function writeAtomically(path: string, bytes: Uint8Array | string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.partial`;
-  const file = await open(temporary, "w");
-  try {
-    await file.writeFile(bytes);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-}
+import { isPublished } from "./published/config.ts";
+import { openPublishedModel } from "./published/load.ts";
+import type { AnyRediff, Rediff } from "./rediff.ts";
+import { CheckpointError, parseSafetensors, type StoredFile } from "./safetensors.ts";
+import { f32ToStored, storedToF32, type WeightDtype } from "./storedValues.ts";
+import { openTensorFile, type TensorFile } from "./tensorFile.ts";
 
 /** Saves weights for use: `config.json` and `model.safetensors` in `folder`, f16 by default. */
 export async function saveModel(
   model: Rediff,
   folder: string,
   metadata: Readonly<Record<string, string>> = {},
-  dtype: "F16" | "F32" = "F16",
+  dtype: WeightDtype = "F16",
 ): Promise<void> {
-  const tensors = [];
-  for (const [name, parameter] of model.parameters)
-    tensors.push(f32ToStored(name, parameter.shape, (await parameter.read()) as Float32Array, dtype));
   await writeAtomically(join(folder, "config.json"), `${JSON.stringify(model.config, null, 2)}\n`);
-  await writeAtomically(join(folder, "model.safetensors"), formatSafetensors(tensors, { format: "pt", ...metadata }));
+  await writeCheckpoint(folder, pendingTensors(model, dtype), { format: "pt", ...metadata });
 }
 
+/** The parameters of a model as tensors to be written, each read from the device when it is its turn. */
+export const pendingTensors = (
+  { parameters }: Rediff,
+  dtype: WeightDtype,
+  nameOf: (name: string) => string = (name) => name,
+): PendingTensor[] => [...parameters].map(([name, parameter]) => pending(nameOf(name), parameter, dtype));
+
+const pending = (name: string, tensor: Tensor, dtype: WeightDtype): PendingTensor => ({
+  name,
+  dtype,
+  shape: tensor.shape,
+  pieces: async function* () {
+    yield f32ToStored(name, tensor.shape, (await tensor.read()) as Float32Array, dtype).bytes;
+  },
+});
+
 /**
- * Overwrites the parameters of `model` whose names begin with `prefix` by those of a folder that `saveModel` wrote; the folder
- * may hold others too. Throws CheckpointError where one is missing or has another shape.
+ * Overwrites the parameters of `model` that `isWanted` names by those of a folder that `saveModel` wrote; the folder may hold
+ * others too. Throws CheckpointError where one is missing or has another shape.
  */
-export function loadWeights({ parameters }: Rediff, folder: string, prefix = ""): void {
+export function loadWeights({ parameters }: Rediff, folder: string, isWanted: (name: string) => boolean): void {
   const path = join(folder, "model.safetensors");
   const file = parseSafetensors(readFile(path, folder), path);
-  const wanted = [...parameters].filter(([name]) => name.startsWith(prefix));
-  const specs = wanted.map(([name, { shape }]) => ({ name, shape }));
-  checkStored(file, specs, "", path);
+  const wanted = [...parameters].filter(([name]) => isWanted(name));
+  checkFit(
+    file.tensors,
+    wanted.map(([name, { shape }]) => ({ name, shape })),
+    path,
+  );
   for (const [name, parameter] of wanted) parameter.write(storedToF32(file.tensors.get(name)!));
 }
 
-/** Loads a folder that `saveModel` wrote. Throws CheckpointError with every name that is missing, unexpected or misshapen. */
+/**
+ * Loads a folder that `saveModel` wrote, or a published model (see published/load.ts), in one file or in shards, to train or
+ * to use. Throws CheckpointError with every name that is missing, unexpected or misshapen.
+ */
 export function loadModel(device: Device, folder: string): Rediff {
-  const config = parseConfig(readFile(join(folder, "config.json"), folder), join(folder, "config.json"));
-  const path = join(folder, "model.safetensors");
-  const file = parseSafetensors(readFile(path, folder), path);
-  return { device, config, parameters: parametersFrom(device, file, parameterSpecs(config), "", path) };
+  const opened = openModel(folder);
+  try {
+    return {
+      device,
+      config: opened.config,
+      parameters: loadParameters(device, opened.file, opened.specs, opened.nameOf),
+    };
+  } finally {
+    opened.file.close();
+  }
+}
+
+/** `loadModel` to use only, with matrices in any storage; no part of the model is whole in memory. */
+export async function loadModelAs(device: Device, folder: string, storage: WeightStorage): Promise<AnyRediff> {
+  const { config, file, specs, nameOf } = openModel(folder);
+  try {
+    return { device, config, parameters: await loadForUse(device, file, specs, nameOf, storage) };
+  } finally {
+    file.close();
+  }
+}
+
+interface OpenModel {
+  readonly config: RediffConfig;
+  readonly file: TensorFile;
+  readonly specs: readonly ParameterSpec[];
+  readonly nameOf: NameOf;
+}
+
+/** Reads headers, and checks that they fit the config. */
+function openModel(folder: string): OpenModel {
+  const path = join(folder, "config.json");
+  const given = parseJson(readFile(path, folder), path);
+  if (isPublished(given)) return openPublishedModel(folder);
+  const config = checkConfig(given, path);
+  const specs = parameterSpecs(config);
+  const file = openTensorFile(folder, inFolder(folder));
+  try {
+    const names = new Set(specs.map(({ name }) => name));
+    checkFit(file.tensors, specs, folder, { unexpected: [...file.tensors.keys()].filter((name) => !names.has(name)) });
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+  return { config, file, specs, nameOf: (name) => name };
 }
 
 function readFile(path: string, folder: string): Uint8Array {
@@ -81,15 +127,16 @@ function readFile(path: string, folder: string): Uint8Array {
   }
 }
 
-function parseConfig(bytes: Uint8Array, path: string): RediffConfig {
-  let given: unknown;
+function parseJson(bytes: Uint8Array, path: string): unknown {
   try {
-    given = JSON.parse(new TextDecoder().decode(bytes));
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     throw new CheckpointError(`${path} is not JSON.`, { path });
   }
-  const model = preset("nano");
-  const wrong = [...differences(given, model, "")];
+}
+
+function checkConfig(given: unknown, path: string): RediffConfig {
+  const wrong = [...differences(given, preset("nano"), "")];
   if (wrong.length)
     throw new CheckpointError(`${path} does not describe a model: ${wrong.join("; ")}.`, { path, wrong });
   return given as RediffConfig;
@@ -107,50 +154,6 @@ function* differences(given: unknown, like: unknown, path: string): Generator<st
     yield `${path} must be positive, it is ${given}`;
 }
 
-function parametersFrom(
-  device: Device,
-  file: StoredFile,
-  specs: readonly ParameterSpec[],
-  prefix: string,
-  path: string,
-): Rediff["parameters"] {
-  const names = new Set(specs.map(({ name }) => prefix + name));
-  checkStored(file, specs, prefix, path, prefix ? [] : [...file.tensors.keys()].filter((name) => !names.has(name)));
-  return createParameters(device, specs, ({ name }) => storedToF32(file.tensors.get(prefix + name)!));
-}
-
-/** Throws CheckpointError with every name that is missing or misshapen in `file`, and those given as unexpected. */
-function checkStored(
-  file: StoredFile,
-  specs: readonly ParameterSpec[],
-  prefix: string,
-  path: string,
-  unexpected: readonly string[] = [],
-): void {
-  const wanted = new Map(specs.map((spec) => [prefix + spec.name, spec]));
-  const missing = [...wanted.keys()].filter((name) => !file.tensors.has(name));
-  const misshapen = [...wanted].flatMap(([name, { shape }]) => {
-    const stored = file.tensors.get(name);
-    return stored && !sameShape(stored.shape, shape)
-      ? [`${name} is ${showShape(stored.shape)}, not ${showShape(shape)}`]
-      : [];
-  });
-  if (missing.length + unexpected.length + misshapen.length)
-    throw new CheckpointError(
-      `${path} does not fit its config.` +
-        list("Missing", missing) +
-        list("Unexpected", unexpected) +
-        list("Of another shape", misshapen),
-      { path, missing, unexpected, misshapen },
-    );
-}
-
-function list(title: string, names: readonly string[]): string {
-  if (!names.length) return "";
-  const shown = names.slice(0, 8).join(", ");
-  return ` ${title} (${names.length}): ${shown}${names.length > 8 ? ", …" : ""}.`;
-}
-
 /** All that training needs to go on to the bit. The data position is the step: batches are functions of (seed, step). */
 export interface TrainingState {
   readonly model: Rediff;
@@ -162,18 +165,13 @@ export interface TrainingState {
 }
 
 export async function saveState({ model, moments, step, options }: TrainingState, path: string): Promise<void> {
-  const tensors = [];
-  for (const [name, parameter] of model.parameters) {
+  const tensors = [...model.parameters].flatMap(([name, parameter]) => {
     const { m, v } = moments.get(name)!;
-    for (const [kind, values] of [
-      ["weights", parameter],
-      ["adam.m", m],
-      ["adam.v", v],
-    ] as const)
-      tensors.push(f32ToStored(`${kind}.${name}`, values.shape, (await values.read()) as Float32Array, "F32"));
-  }
+    const kinds = { weights: parameter, "adam.m": m, "adam.v": v };
+    return Object.entries(kinds).map(([kind, values]) => pending(`${kind}.${name}`, values, "F32"));
+  });
   const metadata = { step: String(step), options, config: JSON.stringify(model.config) };
-  await writeAtomically(path, formatSafetensors(tensors, metadata));
+  await writeSafetensors(path, tensors, metadata);
 }
 
 /**
@@ -186,7 +184,7 @@ export function loadState(device: Device, path: string, specsOf = parameterSpecs
   const { options, config: configText } = file.metadata;
   if (!Number.isSafeInteger(step) || step < 0 || !options || !configText)
     throw new CheckpointError(`${path} is not a training state: its metadata lacks step, options or config.`, { path });
-  const config = parseConfig(new TextEncoder().encode(configText), path);
+  const config = checkConfig(parseJson(new TextEncoder().encode(configText), path), path);
   const specs = specsOf(config);
   const parameters = parametersFrom(device, file, specs, "weights.", path);
   const m = parametersFrom(device, file, specs, "adam.m.", path);
@@ -194,6 +192,17 @@ export function loadState(device: Device, path: string, specsOf = parameterSpecs
   for (const moment of [...m.values(), ...v.values()]) moment.requiresGrad = false;
   const moments = new Map(specs.map(({ name }) => [name, { m: m.get(name)!, v: v.get(name)! }]));
   return { model: { device, config, parameters }, moments, step, options };
+}
+
+function parametersFrom(
+  device: Device,
+  file: StoredFile,
+  specs: readonly ParameterSpec[],
+  prefix: string,
+  path: string,
+): Rediff["parameters"] {
+  checkFit(file.tensors, specs, path, { nameOf: (name) => prefix + name });
+  return createParameters(device, specs, ({ name }) => storedToF32(file.tensors.get(prefix + name)!));
 }
 
 export function disposeState({ model, moments }: TrainingState): void {

@@ -1,48 +1,63 @@
 /**
  * The safetensors format: eight bytes of header length, a JSON header, then the tensors' bytes without gaps.
  *
- * A header is a promise by somebody else: every number in it is checked before a byte of data is believed.
+ * A header is a promise by somebody else: every number in it is checked before a byte of data is believed. Nothing here
+ * knows where the bytes come from; tensorFile.ts reads parts of files, storedValues.ts turns bytes into numbers.
  */
-import { f16ToF32, f32ToF16, RediffError, showShape } from "../tensor/index.ts";
+import { RediffError, showShape } from "../tensor/index.ts";
 
 /** A file that is not what it says it is, or not what the model needs. */
 export class CheckpointError extends RediffError {}
 
-export type StoredDtype =
-  | "F32"
-  | "F16"
-  | "BF16"
-  | "U32"
-  | "I32"
-  | "I64"
-  | "U8"
-  | "I8"
-  | "BOOL"
-  | "F64"
-  | "I16"
-  | "U16"
-  | "U64";
+/** Bits of an element of each type that the format has. */
+const bits = {
+  BOOL: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  C64: 64,
+  F64: 64,
+  I64: 64,
+  U64: 64,
+} as const;
 
-const widths: Readonly<Record<StoredDtype, number>> = {
-  F64: 8,
-  I64: 8,
-  U64: 8,
-  F32: 4,
-  U32: 4,
-  I32: 4,
-  F16: 2,
-  BF16: 2,
-  I16: 2,
-  U16: 2,
-  U8: 1,
-  I8: 1,
-  BOOL: 1,
-};
+export type StoredDtype = keyof typeof bits;
+
+/** What a header says of a tensor; `start` and `end` count bytes from the first byte after the header. */
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: StoredDtype;
+  readonly shape: readonly number[];
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface Header {
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Where the data begin in the file, in bytes. */
+  readonly dataStart: number;
+}
 
 export interface StoredTensor {
   readonly name: string;
   readonly dtype: StoredDtype;
   readonly shape: readonly number[];
+  /** Little-endian, in row-major order. */
   readonly bytes: Uint8Array;
 }
 
@@ -54,119 +69,171 @@ export interface StoredFile {
 /** The format's own limit on the header. */
 const MAX_HEADER = 100_000_000;
 
-/** Reads a whole file. `name` stands in errors. Throws CheckpointError. */
-export function parseSafetensors(file: Uint8Array, name: string): StoredFile {
-  const fail = (message: string, facts: Record<string, unknown> = {}): never => {
-    throw new CheckpointError(`${name} is not a valid safetensors file: ${message}`, { file: name, ...facts });
-  };
-  if (file.byteLength < 8) fail(`it has ${file.byteLength} bytes; the header's length alone takes 8.`);
-  const headerBytes = Number(new DataView(file.buffer, file.byteOffset, 8).getBigUint64(0, true));
-  if (headerBytes > MAX_HEADER || 8 + headerBytes > file.byteLength)
-    fail(`its header claims ${headerBytes} bytes, but the file has ${file.byteLength}. It may have been cut short.`, {
-      headerBytes,
+/** Bytes of the length before the header. */
+export const LENGTH_BYTES = 8;
+
+/** Bytes of a tensor; not a whole number where its last element would end inside a byte. */
+export const storedBytes = (dtype: StoredDtype, shape: readonly number[]): number =>
+  shape.reduce((product, n) => product * n, bits[dtype]) / 8;
+
+/**
+ * The header's length, from the first eight bytes of a file of `fileBytes`. `name` stands in errors.
+ * Throws CheckpointError when the file cannot hold what it claims.
+ */
+export function headerLength(first: Uint8Array, fileBytes: number, name: string): number {
+  if (first.byteLength < LENGTH_BYTES)
+    fail(name, `it has ${first.byteLength} bytes; the header's length alone takes ${LENGTH_BYTES}.`);
+  const length = Number(new DataView(first.buffer, first.byteOffset, LENGTH_BYTES).getBigUint64(0, true));
+  if (length > MAX_HEADER || LENGTH_BYTES + length > fileBytes)
+    fail(name, `its header claims ${length} bytes, but the file has ${fileBytes}. It may have been cut short.`, {
+      length,
     });
+  return length;
+}
+
+/** Checks the header, of a file of `fileBytes` in all. Throws CheckpointError. */
+export function parseHeader(text: Uint8Array, fileBytes: number, name: string): Header {
+  let json = "";
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(file.subarray(8, 8 + headerBytes)));
+    json = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(text);
+    header = JSON.parse(json);
   } catch (error) {
-    fail(`its header is not JSON (${error instanceof Error ? error.message : String(error)}).`);
+    fail(name, `its header is not JSON (${error instanceof Error ? error.message : String(error)}).`);
   }
-  if (!header || typeof header !== "object" || Array.isArray(header)) fail("its header is not a JSON object.");
+  if (!json.startsWith("{")) fail(name, "its header is not a JSON object from the first byte on.");
+  const twice = repeatedKey(json);
+  if (twice !== undefined) fail(name, `its header has ${twice} twice.`, { key: twice });
 
-  const data = file.subarray(8 + headerBytes);
-  const tensors = new Map<string, StoredTensor>();
-  const spans: { name: string; start: number; end: number }[] = [];
+  const dataStart = LENGTH_BYTES + text.byteLength;
+  const dataBytes = fileBytes - dataStart;
+  const tensors = new Map<string, TensorEntry>();
   let metadata: Record<string, string> = {};
-  for (const [key, entry] of Object.entries(header as Record<string, unknown>)) {
+  for (const [key, value] of Object.entries(header as Record<string, unknown>)) {
     if (key === "__metadata__") {
-      if (!entry || typeof entry !== "object" || !Object.values(entry).every((value) => typeof value === "string"))
-        fail("its __metadata__ is not an object of strings.");
-      metadata = entry as Record<string, string>;
-      continue;
-    }
-    const {
-      dtype,
-      shape,
-      data_offsets: offsets,
-    } = (entry ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
-    const width = typeof dtype === "string" && Object.hasOwn(widths, dtype) ? widths[dtype as StoredDtype] : undefined;
-    if (!width) fail(`tensor ${key} has an unknown dtype ${JSON.stringify(dtype)}.`, { tensor: key, dtype });
-    if (!isSizes(shape)) fail(`tensor ${key} has no valid shape: ${JSON.stringify(shape)}.`, { tensor: key });
-    if (!isSizes(offsets) || offsets.length !== 2)
-      fail(`tensor ${key} has no valid data_offsets: ${JSON.stringify(offsets)}.`, { tensor: key });
-    const [start, end] = offsets as [number, number];
-    const expected = (shape as number[]).reduce((product, n) => product * n, width!);
-    if (end - start !== expected)
-      fail(
-        `tensor ${key} ${showShape(shape as number[])} of ${String(dtype)} takes ${expected} bytes, but its offsets span ${end - start}.`,
-        { tensor: key },
-      );
-    if (end > data.byteLength)
-      fail(`tensor ${key} ends at byte ${end}, but the file has ${data.byteLength} bytes of data. It was cut short.`, {
-        tensor: key,
-      });
-    spans.push({ name: key, start, end });
-    tensors.set(key, {
-      name: key,
-      dtype: dtype as StoredDtype,
-      shape: shape as number[],
-      bytes: data.subarray(start, end),
-    });
+      if (!isObject(value) || !Object.values(value).every((text) => typeof text === "string"))
+        fail(name, "its __metadata__ is not an object of strings.");
+      metadata = value as Record<string, string>;
+    } else tensors.set(key, parseEntry(key, value, dataBytes, name));
   }
-  spans.sort((a, b) => a.start - b.start || a.end - b.end);
-  let reached = 0;
-  for (const span of spans) {
-    if (span.start !== reached)
-      fail(`tensor ${span.name} begins at byte ${span.start}, but the one before it ends at ${reached}.`, {
-        tensor: span.name,
-      });
-    reached = span.end;
-  }
-  if (reached !== data.byteLength) fail(`${data.byteLength - reached} bytes follow the last tensor.`);
-  return { tensors, metadata };
+  checkSpans([...tensors.values()], dataBytes, name);
+  return { tensors, metadata, dataStart };
 }
+
+function parseEntry(key: string, value: unknown, dataBytes: number, file: string): TensorEntry {
+  const facts = { tensor: key };
+  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Record<string, unknown>;
+  if (typeof dtype !== "string" || !Object.hasOwn(bits, dtype))
+    return fail(file, `tensor ${key} has an unknown dtype ${JSON.stringify(dtype)}.`, facts);
+  if (!isSizes(shape)) return fail(file, `tensor ${key} has no valid shape: ${JSON.stringify(shape)}.`, facts);
+  if (!isSizes(offsets) || offsets.length !== 2)
+    return fail(file, `tensor ${key} has no valid data_offsets: ${JSON.stringify(offsets)}.`, facts);
+  const [start, end] = offsets as [number, number];
+  const expected = storedBytes(dtype as StoredDtype, shape);
+  if (end - start !== expected)
+    fail(
+      file,
+      `tensor ${key} ${showShape(shape)} of ${dtype} takes ${expected} bytes, but its offsets span ${end - start}.`,
+      facts,
+    );
+  if (end > dataBytes)
+    fail(
+      file,
+      `tensor ${key} ends at byte ${end}, but the file has ${dataBytes} bytes of data. It was cut short.`,
+      facts,
+    );
+  return { name: key, dtype: dtype as StoredDtype, shape, start, end };
+}
+
+/** The tensors cover the data: from the first byte to the last, without a gap, none over another. */
+function checkSpans(entries: readonly TensorEntry[], dataBytes: number, file: string): void {
+  let reached = 0;
+  for (const { name, start, end } of [...entries].sort((a, b) => a.start - b.start || a.end - b.end)) {
+    if (start !== reached)
+      fail(file, `tensor ${name} begins at byte ${start}, but the one before it ends at ${reached}.`, { tensor: name });
+    reached = end;
+  }
+  if (reached !== dataBytes) fail(file, `${dataBytes - reached} bytes follow the last tensor.`);
+}
+
+/** The first key that an object of this valid JSON text has twice: JSON.parse would drop one of them without a word. */
+function repeatedKey(json: string): string | undefined {
+  const open: Set<string>[] = [];
+  for (let i = 0; i < json.length; i++) {
+    const character = json[i];
+    if (character === "{" || character === "[") open.push(new Set());
+    else if (character === "}" || character === "]") open.pop();
+    else if (character === '"') {
+      const start = i++;
+      while (json[i] !== '"') i += json[i] === "\\" ? 2 : 1;
+      let next = i + 1;
+      while (" \t\n\r".includes(json[next]!)) next++;
+      if (json[next] !== ":") continue; // A value, not a key.
+      const key = JSON.parse(json.slice(start, i + 1)) as string;
+      if (open.at(-1)!.has(key)) return key;
+      open.at(-1)!.add(key);
+    }
+  }
+  return undefined;
+}
+
+function fail(file: string, message: string, facts: Record<string, unknown> = {}): never {
+  throw new CheckpointError(`${file} is not a valid safetensors file: ${message}`, { file, ...facts });
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const isSizes = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 
-/** The bytes of a file. Tensors lie in the order given; the header is padded so that data begin at a multiple of eight. */
+/** Reads a whole file that is in memory; tensors are views of it. Throws CheckpointError. */
+export function parseSafetensors(file: Uint8Array, name: string): StoredFile {
+  const length = headerLength(file, file.byteLength, name);
+  const header = parseHeader(file.subarray(LENGTH_BYTES, LENGTH_BYTES + length), file.byteLength, name);
+  const data = file.subarray(header.dataStart);
+  const tensors = new Map(
+    [...header.tensors].map(([key, { dtype, shape, start, end }]) => [
+      key,
+      { name: key, dtype, shape, bytes: data.subarray(start, end) },
+    ]),
+  );
+  return { tensors, metadata: header.metadata };
+}
+
+/** Length and header of a file whose tensors lie in the order given, padded so that the data begin at a multiple of eight. */
+export function formatHeader(
+  tensors: readonly Pick<TensorEntry, "name" | "dtype" | "shape">[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const names = new Set(tensors.map(({ name }) => name));
+  if (names.size < tensors.length || names.has("__metadata__"))
+    throw new CheckpointError("formatHeader: names of tensors must differ, and none may be __metadata__.");
+  let offset = 0;
+  const entries = tensors.map(({ name, dtype, shape }): [string, unknown] => [
+    name,
+    { dtype, shape, data_offsets: [offset, (offset += storedBytes(dtype, shape))] },
+  ]);
+  const text = new TextEncoder().encode(JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) }));
+  const length = Math.ceil(text.byteLength / 8) * 8;
+  const header = new Uint8Array(LENGTH_BYTES + length).fill(0x20, LENGTH_BYTES);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(text, LENGTH_BYTES);
+  return header;
+}
+
+/** The bytes of a whole file. */
 export function formatSafetensors(
   tensors: readonly StoredTensor[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: metadata };
-  let offset = 0;
-  for (const { name, dtype, shape, bytes } of tensors) {
-    header[name] = { dtype, shape, data_offsets: [offset, (offset += bytes.byteLength)] };
-  }
-  const text = new TextEncoder().encode(JSON.stringify(header));
-  const headerBytes = Math.ceil(text.byteLength / 8) * 8;
-  const file = new Uint8Array(8 + headerBytes + offset).fill(0x20, 8, 8 + headerBytes);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  file.set(text, 8);
-  let at = 8 + headerBytes;
+  const header = formatHeader(tensors, metadata);
+  const file = new Uint8Array(tensors.reduce((sum, { bytes }) => sum + bytes.byteLength, header.byteLength));
+  file.set(header);
+  let at = header.byteLength;
   for (const { bytes } of tensors) {
     file.set(bytes, at);
     at += bytes.byteLength;
   }
   return file;
-}
-
-/** Floats of a stored tensor, widened to f32. Throws CheckpointError for integer types. */
-export function storedToF32({ name, dtype, bytes }: StoredTensor): Float32Array {
-  const copy = Uint8Array.from(bytes).buffer; // Tensors begin at any byte; typed arrays do not.
-  if (dtype === "F32") return new Float32Array(copy);
-  if (dtype === "F16") return f16ToF32(new Uint16Array(copy));
-  if (dtype === "BF16") return new Float32Array(Uint32Array.from(new Uint16Array(copy), (bits) => bits << 16).buffer);
-  throw new CheckpointError(`Tensor ${name} must hold floats (F32, F16 or BF16); it is ${dtype}.`, { name, dtype });
-}
-
-export function f32ToStored(
-  name: string,
-  shape: readonly number[],
-  values: Float32Array,
-  dtype: "F32" | "F16",
-): StoredTensor {
-  const typed = dtype === "F32" ? values : f32ToF16(values);
-  return { name, dtype, shape, bytes: new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength) };
 }

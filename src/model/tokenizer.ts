@@ -1,8 +1,7 @@
 /**
  * Text to ids and back, from a `tokenizer.json` as Hugging Face writes it: ours (byte-level BPE, 1024 tokens, made by
  * scripts/train-tokenizer.ts) and LLaDA's load alike. Merging is done by @huggingface/tokenizers; what stands here is
- * what a diffusion model needs beyond it: ids of the special tokens by name, text that can never produce one of them,
- * and the prompt with room for the image.
+ * what a diffusion model needs beyond it: ids of the special tokens by name, and text that can never produce one of them.
  */
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 
@@ -37,6 +36,8 @@ export interface Tokenizer {
   readonly decode: (ids: ArrayLike<number>) => string;
   /** The text of one token, special ones by name: for showing a caption token by token. */
   readonly piece: (id: number) => string;
+  /** Ids that the file's template puts before every text: a start, or none. `encode` leaves them out. */
+  readonly lead: readonly number[];
   /** One more than the largest id, so that an embedding table of this many rows has one for each. */
   readonly vocabSize: number;
   /** Ids of all special tokens by name, those that LLaDA reserves without use among them. */
@@ -116,6 +117,7 @@ export function loadTokenizer(json: string | object): Tokenizer {
       checkId(id);
       return specialIds.has(id) ? (whole.id_to_token(id) ?? "") : decode([id]);
     },
+    lead: whole.encode("", { add_special_tokens: true }).ids,
     vocabSize,
     special,
     idOf: (name) => {
@@ -139,57 +141,4 @@ function parse(text: string): unknown {
       { cause },
     );
   }
-}
-
-/** The question of ReDiff's evaluation. */
-export const describeQuestion = "Please describe the image in detail.";
-
-export interface Prompt {
-  /** The whole prompt; the answer's tokens follow it directly. */
-  readonly ids: number[];
-  /** Where the image's tokens begin in `ids`: their embeddings come from the projector. */
-  readonly imageStart: number;
-  readonly imageTokens: number;
-}
-
-/**
- * The prompt in LLaDA's order, without the system turn, which says the same to every picture and would only cost a
- * small model tokens:
- *
- *   <|startoftext|><|start_header_id|>user<|end_header_id|> <image> … <image> question <|eot_id|>
- *   <|start_header_id|>assistant<|end_header_id|>
- *
- * with LLaDA's two newlines after each header and one after the image. `imageTokens` is P, the number of image tokens.
- */
-export function buildPrompt(tokenizer: Tokenizer, question: string, imageTokens: number): Prompt {
-  if (!Number.isInteger(imageTokens) || imageTokens < 0) {
-    throw new TokenizerError(
-      `buildPrompt: the number of image tokens must be a whole number from 0 on, but it is ${imageTokens}; pass the P of the vision encoder.`,
-    );
-  }
-  const { encode, idOf } = tokenizer;
-  const header = (role: string): number[] => [
-    idOf(specialTokens.headerStart),
-    ...encode(role),
-    idOf(specialTokens.headerEnd),
-    ...encode("\n\n"),
-  ];
-  const before = [idOf(specialTokens.start), ...header("user")];
-  // LLaDA's own file has no <image>: LLaVA uses −200, which no embedding table has. Any id serves, since it is replaced.
-  const image = tokenizer.special.get(specialTokens.image) ?? idOf(specialTokens.end);
-  const ids = [
-    ...before,
-    ...Array.from({ length: imageTokens }, () => image),
-    ...(imageTokens > 0 ? encode("\n") : []),
-    ...encode(question),
-    idOf(specialTokens.turnEnd),
-    ...header("assistant"),
-  ];
-  return { ids, imageStart: before.length, imageTokens };
-}
-
-/** The ids of the captioning prompt before and after the image tokens, for models that splice the image in between. */
-export function promptIds(tokenizer: Tokenizer): { before: number[]; after: number[] } {
-  const { ids, imageStart } = buildPrompt(tokenizer, describeQuestion, 1);
-  return { before: ids.slice(0, imageStart), after: ids.slice(imageStart + 1) };
 }

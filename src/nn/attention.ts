@@ -1,4 +1,4 @@
-import { attention, reshape, rope, type Tensor } from "../tensor/index.ts";
+import { attention, type AttentionPrefix, concat, reshape, rope, slice, type Tensor } from "../tensor/index.ts";
 import { linear } from "./linear.ts";
 import type { Section } from "./parameters.ts";
 
@@ -11,16 +11,48 @@ export interface AttentionConfig {
   readonly bias: boolean;
 }
 
+/** What x attends to besides all of itself, and where it stands. */
+export interface AttentionContext {
+  /** (B) of u32: how many of the T positions of each row are no padding. Default: all. */
+  readonly lengths?: Tensor | undefined;
+  /** Position of the first of the T, of all rows or of each. Default: 0. */
+  readonly start?: number | readonly number[];
+  /** Keys, already rotated, and values that come before x. */
+  readonly prefix?: AttentionPrefix | undefined;
+  /** Is given the keys, rotated, and the values of x, (B, T, H, D). */
+  readonly onKeys?: (k: Tensor, v: Tensor) => void;
+}
+
 /**
  * Bidirectional multi-head self-attention, x (B, T, C) to (B, T, C): project, rotate, attend, project.
  *
  * The head axis stays inside, (B, T, H, D), so nothing is transposed between projections and attention.
  */
-export function selfAttention(p: Section, x: Tensor, { heads, ropeBase, output, bias }: AttentionConfig): Tensor {
+export function selfAttention(
+  p: Section,
+  x: Tensor,
+  { heads, ropeBase, output, bias }: AttentionConfig,
+  { lengths, start = 0, prefix, onKeys }: AttentionContext = {},
+): Tensor {
   const [B, T, C] = x.shape as [number, number, number];
   const project = (name: string): Tensor =>
-    reshape(linear(x, p(`${name}.weight`), bias ? p(`${name}.bias`) : undefined), [B, T, heads, C / heads]);
-  const rotate = (y: Tensor): Tensor => (ropeBase === undefined ? y : rope(y, { base: ropeBase }));
-  const mixed = attention(rotate(project("q_proj")), rotate(project("k_proj")), project("v_proj"));
-  return linear(reshape(mixed, [B, T, C]), p(`${output}.weight`), bias ? p(`${output}.bias`) : undefined);
+    reshape(linear(x, p.matrix(`${name}.weight`), bias ? p(`${name}.bias`) : undefined), [B, T, heads, C / heads]);
+  const rotate = (y: Tensor): Tensor => (ropeBase === undefined ? y : rotateFrom(y, ropeBase, start));
+  const q = rotate(project("q_proj"));
+  const k = rotate(project("k_proj"));
+  const v = project("v_proj");
+  onKeys?.(k, v);
+  const mixed = attention(q, k, v, { ...(lengths ? { lengths } : {}), ...(prefix ? { prefix } : {}) });
+  return linear(reshape(mixed, [B, T, C]), p.matrix(`${output}.weight`), bias ? p(`${output}.bias`) : undefined);
+}
+
+/** y (B, T, H, D) turned to its positions. Rows that begin at the same one are turned together. */
+function rotateFrom(y: Tensor, base: number, start: number | readonly number[]): Tensor {
+  if (typeof start === "number") return rope(y, { base, start });
+  const [first = 0] = start;
+  if (start.every((position) => position === first)) return rope(y, { base, start: first });
+  return concat(
+    start.map((position, b) => rope(slice(y, 0, b, b + 1), { base, start: position })),
+    0,
+  );
 }

@@ -1,8 +1,10 @@
 /** From pixels to captions: encode the picture once, decode the canvas, read the text off it. */
-import { encodeImage, type Rediff } from "../model/rediff.ts";
-import { promptIds, specialTokens, type Tokenizer } from "../model/tokenizer.ts";
+import { encodeImage, type AnyRediff } from "../model/rediff.ts";
+import { captionPrompt } from "../model/prompt.ts";
+import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
 import { noGrad, scope, ShapeError, tensor } from "../tensor/index.ts";
 import type { DecodeOptions, DecodeStep, Decoder } from "./decoder.ts";
+import { type SamplerName, samplers } from "./presets.ts";
 
 /** The canvas of one picture after one step. */
 export interface CaptionStep {
@@ -21,24 +23,38 @@ export interface Caption {
 }
 
 export interface CaptionOptions extends Omit<DecodeOptions, "onStep"> {
+  /** Whose rules about special tokens: see presets.ts. Default: fixed. */
+  readonly preset?: SamplerName;
+  /** Prompt ids with one `IMAGE`. Default: `captionPrompt`, with which our weights were trained. */
+  readonly prompt?: readonly number[];
   /**
    * When the ends of a caption (end of turn, and the fill behind it) may be committed: `any` time, by confidence as everything
    * else, or `last`, when nothing else in the block is masked. They are sure at the far end of the canvas before anything is
-   * known about the caption: with `any` captions come out short, with `last` and one block long.
+   * known about the caption: with `any` captions come out short, with `last` and one block long. Default: the preset's.
    */
   readonly ends?: "any" | "last";
   readonly history?: boolean;
+  /** Canvases to start from, (B·T) ids: drafts, wholly visible or partly masked. Default: all masks. */
+  readonly draft?: ArrayLike<number>;
   /** Called after every step with the canvases of all pictures. */
   readonly onStep?: (step: DecodeStep) => void;
 }
 
 /** Captions for a batch of pictures, pixels (B, 3, S, S) as `toPixels` makes them. */
 export async function captionImages(
-  model: Rediff,
+  model: AnyRediff,
   tokenizer: Tokenizer,
   pixels: readonly Float32Array[],
   decoder: Decoder,
-  { history = false, onStep, ends = "last", ...options }: CaptionOptions,
+  {
+    history = false,
+    onStep,
+    preset = "fixed",
+    ends = samplers[preset].ends,
+    prompt,
+    draft,
+    ...options
+  }: CaptionOptions,
 ): Promise<Caption[]> {
   const { device, config } = model;
   const S = config.vision.imageSize;
@@ -50,9 +66,7 @@ export async function captionImages(
   const all = new Float32Array(B * 3 * S * S);
   pixels.forEach((picture, i) => all.set(picture, i * 3 * S * S));
   const { idOf } = tokenizer;
-  const banned = [specialTokens.start, specialTokens.headerStart, specialTokens.headerEnd, specialTokens.image].map(
-    idOf,
-  );
+  const banned = samplers[preset].banned.flatMap((name) => tokenizer.special.get(name) ?? []);
   const steps: { canvas: Uint32Array; changes: Uint32Array }[] = [];
   const watch = (step: DecodeStep) => {
     if (history) steps.push(step);
@@ -60,12 +74,14 @@ export async function captionImages(
   };
   const result = await noGrad(device, () =>
     scope(device, async () => {
-      const image = encodeImage(model, tensor(device, all, [B, 3, S, S], "f32", "pixels"));
+      const ids = prompt ?? captionPrompt(tokenizer);
       const request = {
-        image,
-        ...promptIds(tokenizer),
+        images: [encodeImage(model, tensor(device, all, [B, 3, S, S], "f32", "pixels"))],
+        prompts: pixels.map(() => ids),
         maskId: idOf(specialTokens.mask),
+        stopId: idOf(specialTokens.turnEnd),
         banned,
+        ...(draft ? { draft } : {}),
         late: ends === "last" ? [idOf(specialTokens.turnEnd), idOf(specialTokens.end)] : [],
       };
       return decoder(model, request, { ...options, ...(history || onStep ? { onStep: watch } : {}) });

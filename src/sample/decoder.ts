@@ -4,7 +4,8 @@
  * A decoder is a policy for what happens to a canvas between two forward passes. Everything of a step stays on the GPU:
  * logits, confidence, choice, new canvas; the canvas is read once at the end, or after each step when somebody watches.
  */
-import { canvasLogits, type Rediff } from "../model/rediff.ts";
+import type { AnyRediff } from "../model/rediff.ts";
+import { embedSequences } from "../model/sequence.ts";
 import {
   confidence,
   type Device,
@@ -16,9 +17,10 @@ import {
   type Tensor,
   tensor,
 } from "../tensor/index.ts";
+import { cachedLogits, type CacheOptions, checkCache, dropCache, type PromptCache } from "./promptCache.ts";
 import { blockSchedule, checkCount } from "./schedules.ts";
 
-export interface DecodeOptions {
+export interface DecodeOptions extends CacheOptions {
   /** n of section 3.4: masked tokens that are committed at each step. */
   readonly tokensPerStep: number;
   /** Tokens that are decoded before the next block begins; default: the whole canvas. */
@@ -45,18 +47,19 @@ export interface DecodeStep {
 /** What `select` writes for a position. */
 export const Change = { kept: 0, committed: 1, replaced: 2, masked: 3 } as const;
 
-/** Everything a decoder needs to know about one batch of pictures. */
+/** Everything a decoder needs to know about one batch of prompts. */
 export interface DecodeRequest {
-  /** Image tokens (B, P, C) from `encodeImage`. */
-  readonly image: Tensor;
-  /** Prompt ids before and after the image, the same for all pictures. */
-  readonly before: readonly number[];
-  readonly after: readonly number[];
+  /** Image tokens in the order of their places: (n, P, C) from `encodeImage`, or (P, C) each. */
+  readonly images: readonly Tensor[];
+  /** Prompt ids of each row, with `IMAGE` for each image. */
+  readonly prompts: readonly (readonly number[])[];
   /** The canvas to start from, (B·T) ids; default: all masks. Visible tokens in it are a draft. */
   readonly draft?: ArrayLike<number>;
   readonly maskId: number;
-  /** Ids that are never chosen: the mask itself and the prompt's structure. */
+  /** Ids that are never chosen: the prompt's structure. The mask is banned besides, except by `reference`. */
   readonly banned: readonly number[];
+  /** The id that ends a caption, for decoders that stop there (`reference`). Default: none does. */
+  readonly stopId?: number;
   /**
    * Up to two ids that are committed only when nothing else in the block is masked: end of turn and end of text. They are sure
    * at the far end of the canvas before anything is known about the caption, and committed first they would cut it short.
@@ -71,7 +74,7 @@ export interface DecodeResult {
   readonly steps: number;
 }
 
-export type Decoder = (model: Rediff, request: DecodeRequest, options: DecodeOptions) => Promise<DecodeResult>;
+export type Decoder = (model: AnyRediff, request: DecodeRequest, options: DecodeOptions) => Promise<DecodeResult>;
 
 /** Whether and when a visible token is replaced by the new prediction. */
 export interface Replacement {
@@ -82,42 +85,42 @@ export interface Replacement {
 
 /** The loop. `replacement` is all that differs between mask prediction and refining. */
 export async function decodeCanvas(
-  model: Rediff,
+  model: AnyRediff,
   request: DecodeRequest,
   options: DecodeOptions,
   { replace, gate = 0 }: Replacement,
 ): Promise<DecodeResult> {
   const { device, config } = model;
   const { tokensPerStep, canvas: T = config.text.canvas, block, temperature = 0, seed = 0, onStep } = options;
-  const { maskId, image, draft, late = [] } = request;
-  const B = image.shape[0]!;
-  checkCount("canvas", T);
-  if (!(temperature >= 0 && Number.isFinite(temperature)))
-    throw new RediffError(`temperature must be at least 0; it is ${temperature}.`, { temperature });
-  checkCount("block", block ?? T);
+  const { maskId, images, prompts, draft, late = [] } = request;
+  const B = prompts.length;
+  checkDecoding(options, T);
   const blocks = blockSchedule(T, block ?? T, tokensPerStep);
   const steps = blocks.reduce((sum, { commits }) => sum + commits.length, 0);
 
   return noGrad(device, () =>
     scope(device, async () => {
-      const before = repeated(device, request.before, B);
-      const after = repeated(device, request.after, B);
+      const sequences = embedSequences(model, images, { rows: prompts, canvas: T });
       const banned = bitmask(device, [...request.banned, maskId], config.text.vocabulary);
       let canvas = tensor(device, draft ?? new Uint32Array(B * T).fill(maskId), [B, T], "u32", "canvas");
+      let kept: PromptCache | undefined;
       let index = 0;
       let shown: Promise<void> | undefined;
       for (const { start, end, commits } of blocks) {
         for (const count of commits) {
           const next = scope(device, () => {
-            const logits = canvasLogits(model, image, { before, after, canvas });
-            const predicted = confidence(logits, { temperature, seed, counter: index, banned });
-            return select(
+            const pass = cachedLogits(model, sequences, canvas, index, options, kept);
+            const predicted = confidence(pass.logits, { temperature, seed, counter: index, banned });
+            const chosen = select(
               { canvas, predicted: predicted.ids, confidence: predicted.confidence },
               { maskId, start, end, count, refine: replace, gate, late },
             );
+            return { ...chosen, kept: pass.kept };
           });
           canvas.dispose();
           canvas = next.canvas;
+          dropCache(kept, next.kept);
+          kept = next.kept;
           if (onStep) {
             // The step before is shown now that this one is under way, so the device does not wait for whoever watches.
             const showing = show(onStep, { index, steps }, canvas, next.changes);
@@ -150,13 +153,17 @@ function show(
   return shown;
 }
 
-function repeated(device: Device, ids: readonly number[], B: number): Tensor {
-  const rows = Array.from({ length: B }, () => ids).flat();
-  return tensor(device, rows, [B, ids.length], "u32", "prompt");
+/** Throws on options that no decoder takes. */
+export function checkDecoding({ block, temperature = 0, ...options }: DecodeOptions, T: number): void {
+  checkCount("canvas", T);
+  if (!(temperature >= 0 && Number.isFinite(temperature)))
+    throw new RediffError(`temperature must be at least 0; it is ${temperature}.`, { temperature });
+  checkCount("block", block ?? T);
+  checkCache(options);
 }
 
 /** Bit id % 32 of word id / 32 is set for every id that is not to be chosen. */
-function bitmask(device: Device, ids: readonly number[], vocabulary: number): Tensor {
+export function bitmask(device: Device, ids: readonly number[], vocabulary: number): Tensor {
   const words = new Uint32Array(Math.ceil(vocabulary / 32));
   for (const id of ids) words[id >>> 5]! |= 1 << (id & 31);
   return tensor(device, words, [words.length], "u32", "banned ids");

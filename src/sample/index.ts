@@ -2,4 +2,5 @@
 export { type Caption, captionImages, captionLength, type CaptionOptions, captionText } from "./caption.ts";
 export type { Decoder } from "./decoder.ts";
 export { maskPredict } from "./maskPredict.ts";
+export { type SamplerName, samplers } from "./presets.ts";
 export { refine, refineWith } from "./refine.ts";

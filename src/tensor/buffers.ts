@@ -16,7 +16,12 @@ export interface Block {
   readonly capacity: number;
   readonly bytes: number;
   readonly label: string;
+  /** Where a window of a kernel begins, in bytes; a multiple of WINDOW_ALIGNMENT. Default 0. */
+  readonly offset?: number;
 }
+
+/** Uniform bindings begin at multiples of this many bytes on any adapter. */
+export const WINDOW_ALIGNMENT = 256;
 
 export interface MemoryReport {
   /** Bytes held by tensors now. */
@@ -36,17 +41,19 @@ export const CANARY_WORD = 0xca9a27;
 
 const roundUp = (n: number, step: number): number => Math.ceil(n / step) * step;
 
-/** Rounds up to 1, 1.25, 1.5 or 1.75 times a power of two: at most a quarter is wasted and few classes exist. */
+/**
+ * Rounds up to 1, 1.25, 1.5 or 1.75 times a power of two, but by no more than 4 MiB: at most a quarter is wasted, little
+ * of large weights, and few classes exist.
+ */
 export function sizeClass(bytes: number): number {
   if (bytes <= 256) return 256;
-  const step = 2 ** (Math.floor(Math.log2(bytes)) - 2);
+  const step = Math.min(2 ** (Math.floor(Math.log2(bytes)) - 2), 2 ** 22);
   return roundUp(bytes, Math.max(step, 16));
 }
 
 export class BufferPool {
   readonly #gpu: GPUDevice;
   readonly #limit: number;
-  readonly #bindingLimit: number;
   readonly #canary: boolean;
   readonly #free = new Map<number, Block[]>();
   readonly #live = new Set<Block>();
@@ -57,11 +64,11 @@ export class BufferPool {
   #pooledBytes = 0;
   #heldBytes = 0;
 
-  constructor(gpu: GPUDevice, canary: boolean) {
+  /** `limit`: bytes of the largest block. */
+  constructor(gpu: GPUDevice, limit: number, canary: boolean) {
     this.#gpu = gpu;
     this.#canary = canary;
-    this.#limit = gpu.limits.maxBufferSize;
-    this.#bindingLimit = gpu.limits.maxStorageBufferBindingSize;
+    this.#limit = limit;
   }
 
   get live(): ReadonlySet<Block> {
@@ -87,7 +94,7 @@ export class BufferPool {
     if (this.#closed)
       throw new DeviceLostError(`${label}: the device is closed. Open a new one with openDevice().`, { label });
     const rounded = roundUp(Math.max(bytes, 16), 16);
-    const limit = Math.min(this.#limit, this.#bindingLimit);
+    const limit = this.#limit;
     if (rounded > limit)
       throw new LimitError(
         `${label}: a tensor must fit one storage binding. It needs ${rounded} bytes; this adapter binds at most ${limit}. ` +
@@ -97,7 +104,8 @@ export class BufferPool {
     const capacity = Math.min(sizeClass(rounded), limit) + (this.#canary ? CANARY_BYTES : 0);
     const pooled = this.#free.get(capacity)?.pop();
     if (pooled) this.#pooledBytes -= capacity;
-    const block = { ...(pooled ?? this.#create(capacity, label)), bytes: rounded, label };
+    const { id, buffer } = pooled ?? this.#create(capacity, label);
+    const block = { id, buffer, capacity, bytes: rounded, label };
     this.#live.add(block);
     this.#liveBytes += rounded;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
@@ -111,8 +119,12 @@ export class BufferPool {
     const bucket = this.#free.get(block.capacity) ?? [];
     this.#free.set(block.capacity, bucket);
     // Sorted, smallest id last: a step that repeats gets the same buffers in the same places, so bind groups are reused.
-    let at = bucket.length;
-    while (at > 0 && bucket[at - 1]!.id < block.id) at--;
+    let [at, end] = [0, bucket.length];
+    while (at < end) {
+      const middle = (at + end) >> 1;
+      if (bucket[middle]!.id > block.id) at = middle + 1;
+      else end = middle;
+    }
     bucket.splice(at, 0, block);
   }
 
@@ -134,7 +146,8 @@ export class BufferPool {
   }
 
   #create(capacity: number, label: string): Block {
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    // UNIFORM: some products read an operand through windows (ops/matmulWindows.ts).
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const buffer = this.#gpu.createBuffer({ label: `${label}, ${capacity} bytes`, size: capacity, usage });
     this.#heldBytes += capacity;
     return { id: this.#nextId++, buffer, capacity, bytes: 0, label: "" };

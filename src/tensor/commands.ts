@@ -3,7 +3,8 @@
  *
  * Recording is plain data and returns at once, so pipelines compile in parallel while recording goes on, and order is
  * kept even for uploads: an upload in the middle of a list splits the submission, because `queue.writeBuffer` takes
- * effect before everything that is submitted after it.
+ * effect before everything that is submitted after it. Where all pipelines of a list are compiled, it is submitted as
+ * soon as it has EARLY commands: the device works while the rest is recorded.
  *
  * Parameters of all dispatches of a submission lie in one uniform buffer, one slot each, bound with a dynamic offset.
  * Bind groups therefore depend on buffers only, and are cached: a training step makes none after its first pass.
@@ -51,6 +52,8 @@ export interface CommandCounters {
 }
 
 const SLOTS = 4096;
+/** Commands of an early submission: enough that its cost is small beside theirs. */
+const EARLY = 64;
 const MAX_BIND_GROUPS = 16384;
 
 export class Recorder {
@@ -69,6 +72,8 @@ export class Recorder {
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #list: Command[] = [];
   #tail: Promise<void> = Promise.resolve();
+  /** Calls of `flush` whose commands are not submitted yet; nothing may overtake them. */
+  #flushing = 0;
   #times: KernelTimes | undefined;
 
   constructor(gpu: GPUDevice, canaryBytes: number) {
@@ -110,7 +115,7 @@ export class Recorder {
         z,
         limit,
       });
-    this.#list.push({
+    this.#add({
       kind: "dispatch",
       kernel,
       blocks: bound,
@@ -121,15 +126,15 @@ export class Recorder {
   }
 
   upload(block: Block, bytes: Uint8Array<ArrayBuffer>, offset = 0): void {
-    this.#list.push({ kind: "upload", block, bytes, offset });
+    this.#add({ kind: "upload", block, bytes, offset });
   }
 
   copy(from: GPUBuffer, to: GPUBuffer, bytes: number, fromOffset = 0, toOffset = 0): void {
-    this.#list.push({ kind: "copy", from, fromOffset, to, toOffset, bytes });
+    this.#add({ kind: "copy", from, fromOffset, to, toOffset, bytes });
   }
 
   clear(block: Block): void {
-    this.#list.push({ kind: "clear", block });
+    this.#add({ kind: "clear", block });
   }
 
   /** Starts to collect GPU time by label; every dispatch gets a pass of its own until `stopProfile`. */
@@ -145,8 +150,8 @@ export class Recorder {
 
   /** Submits all that is recorded. Resolves when it is submitted, not when it is done. */
   flush(): Promise<void> {
-    const list = this.#list;
-    this.#list = [];
+    const list = this.#take();
+    this.#flushing++;
     // What failed before has been reported to whoever awaited it.
     this.#tail = this.#tail
       .catch(() => undefined)
@@ -155,6 +160,7 @@ export class Recorder {
         for (const command of list)
           if (command.kind === "dispatch" && !command.kernel.pipeline) waiting.add(command.kernel.ready);
         if (waiting.size) await Promise.all(waiting);
+        this.#flushing--;
         await this.#submit(list);
       });
     return this.#tail;
@@ -168,6 +174,19 @@ export class Recorder {
     this.#list = [];
     this.#bindGroups.clear();
     this.#params.destroy();
+  }
+
+  #add(command: Command): void {
+    const list = this.#list;
+    list.push(command);
+    if (list.length % EARLY !== 0 || this.#flushing || this.#times) return;
+    if (list.every((one) => one.kind !== "dispatch" || one.kernel.pipeline)) void this.#submit(this.#take());
+  }
+
+  #take(): Command[] {
+    const list = this.#list;
+    this.#list = [];
+    return list;
   }
 
   async #submit(list: readonly Command[]): Promise<void> {
@@ -224,21 +243,21 @@ export class Recorder {
 
   #bindGroup(kernel: Kernel, blocks: readonly Block[]): GPUBindGroup {
     let key = `${kernel.id}`;
-    for (const { id, bytes } of blocks) key += `,${id}:${bytes}`;
+    for (const { id, bytes, offset } of blocks) key += offset ? `,${id}:${bytes}+${offset}` : `,${id}:${bytes}`;
     let group = this.#bindGroups.get(key);
     if (!group) {
       if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear();
-      const storage = kernel.source.bindings.map(({ binding }, i) => ({
-        binding,
-        resource: { buffer: blocks[i]!.buffer, size: blocks[i]!.bytes + this.#canary },
-      }));
+      const buffers = kernel.source.bindings.map(({ binding, window }, i) => {
+        const { buffer, bytes, offset = 0 } = blocks[i]!;
+        return { binding, resource: { buffer, offset, size: window ?? bytes + this.#canary } };
+      });
       const uniform = kernel.source.params.length
         ? [{ binding: 0, resource: { buffer: this.#params, size: this.#slotBytes } }]
         : [];
       group = this.#gpu.createBindGroup({
         label: kernel.source.name,
         layout: kernel.layout,
-        entries: [...uniform, ...storage],
+        entries: [...uniform, ...buffers],
       });
       this.#bindGroups.set(key, group);
       this.counters.bindGroups++;
@@ -247,18 +266,23 @@ export class Recorder {
   }
 }
 
-const scratch = new DataView(new ArrayBuffer(256));
+const floatWord = new Float32Array(1);
+const wordOfFloat = new Uint32Array(floatWord.buffer);
 
+/** Values in the order of `struct Params`, one word each. */
 function packParams({ source }: Kernel, values: Readonly<Record<string, number>>): Uint32Array {
-  source.params.forEach(({ name, type }, i) => {
+  const words = new Uint32Array(source.params.length);
+  for (let i = 0; i < words.length; i++) {
+    const { name, type } = source.params[i]!;
     const value = values[name];
     if (value === undefined)
       throw new ShapeError(`${source.name}.wgsl: no value given for parameter \`${name}\`.`, { name });
-    if (type === "f32") scratch.setFloat32(4 * i, value, true);
-    else if (type === "i32") scratch.setInt32(4 * i, value, true);
-    else scratch.setUint32(4 * i, value, true);
-  });
-  return new Uint32Array(scratch.buffer.slice(0, 4 * source.params.length));
+    if (type === "f32") {
+      floatWord[0] = value;
+      words[i] = wordOfFloat[0]!;
+    } else words[i] = value; // Negative integers wrap to the bits of an i32.
+  }
+  return words;
 }
 
 /** Timestamps around every pass of a submission. */

@@ -31,6 +31,8 @@ export interface DeviceOptions {
   readonly kernels?: Readonly<Record<string, string>>;
   /** Do not use these features although the adapter has them: to test the paths without them. */
   readonly without?: readonly ("subgroups" | "shader-f16" | "timestamp-query")[];
+  /** Bind no more than this many bytes although the adapter could: to test what is split, on tensors that are small. */
+  readonly maxBindingBytes?: number;
 }
 
 const WANTED_FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
@@ -65,6 +67,10 @@ export class Device {
   /** Lanes of a subgroup when the adapter has them and they never vary; else undefined. */
   readonly subgroupSize: number | undefined;
   readonly debug: DebugLevels;
+  /** Floating-point operations of all matrix products so far, for rates: differences between two readings. */
+  productFlops = 0;
+  /** The largest tensor, in bytes: it must fit one storage binding. */
+  readonly maxBindingBytes: number;
   readonly pool: BufferPool;
   readonly kernels: KernelCache;
   readonly recorder: Recorder;
@@ -85,6 +91,7 @@ export class Device {
     readKernel: (name: string) => string,
     debug: DebugLevels,
     waitOnProcessor?: Wait,
+    maxBindingBytes = Infinity,
   ) {
     this.gpu = gpu;
     this.info = info;
@@ -94,7 +101,9 @@ export class Device {
     this.#waitOnProcessor = this.isSoftware ? waitOnProcessor : undefined;
     this.subgroupSize =
       gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
-    this.pool = new BufferPool(gpu, debug.canary === true);
+    const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
+    this.maxBindingBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize, maxBindingBytes);
+    this.pool = new BufferPool(gpu, this.maxBindingBytes, debug.canary === true);
     this.kernels = new KernelCache(gpu, readKernel, (error) => this.report(error));
     this.recorder = new Recorder(gpu, debug.canary ? CANARY_BYTES : 0);
     gpu.addEventListener("uncapturederror", (event) => {
@@ -270,5 +279,12 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     if (text === undefined) throw new AdapterError(`Kernel ${name}.wgsl is not in the bundle.`, { name });
     return text;
   };
-  return new Device(device, adapter.info, readKernel, options.debug ?? {}, node?.awaitWithNaps);
+  return new Device(
+    device,
+    adapter.info,
+    readKernel,
+    options.debug ?? {},
+    node?.awaitWithNaps,
+    options.maxBindingBytes,
+  );
 }

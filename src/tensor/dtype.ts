@@ -64,19 +64,17 @@ export function f32ToF16(values: ArrayLike<number>): Uint16Array<ArrayBuffer> {
 /** Widens half-precision bits; exact. */
 export function f16ToF32(halves: Uint16Array): Float32Array<ArrayBuffer> {
   const values = new Float32Array(halves.length);
+  const words = new Uint32Array(values.buffer);
   for (let i = 0; i < halves.length; i++) {
     const half = halves[i]!;
-    const sign = half & 0x8000 ? -1 : 1;
-    const exponent = (half >>> 10) & 0x1f;
-    const fraction = half & 0x3ff;
-    values[i] =
-      exponent === 0
-        ? sign * fraction * 2 ** -24
-        : exponent === 31
-          ? fraction
-            ? NaN
-            : sign * Infinity
-          : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+    const magnitude = half & 0x7fff;
+    const sign = (half & 0x8000) << 16;
+    if (magnitude >= 0x7c00) words[i] = sign | 0x7f800000 | ((magnitude & 0x3ff) << 13);
+    else {
+      // The same fraction under an exponent that is 112 too small; the product is exact, for subnormals too.
+      words[i] = sign | (magnitude << 13);
+      values[i]! *= 2 ** 112;
+    }
   }
   return values;
 }

@@ -148,13 +148,8 @@ function withNumber(name: UnaryName): (x: Tensor, s: number) => Tensor {
 function binary(name: BinaryName): BinaryOp {
   const row = binaryRows[name];
   return (a, b) => {
-    for (const [operand, { dtype }] of Object.entries({ a, b }))
-      if (dtype !== "f32")
-        throw new DtypeError(`${name}: ${operand} must be f32; it is ${dtype}. Use cast().`, {
-          op: name,
-          operand,
-          dtype,
-        });
+    requireF32(name, "a", a);
+    requireF32(name, "b", b);
     const shape = broadcastShapes(name, a.shape, b.shape);
     const from = { a: contiguous(a, `${name}.a`), b: contiguous(b, `${name}.b`) };
     const y = empty(a.device, shape, "f32", `${name}.y`);
@@ -190,6 +185,19 @@ function binary(name: BinaryName): BinaryOp {
   };
 }
 
+function requireF32(op: string, operand: string, { dtype }: Tensor): void {
+  if (dtype !== "f32")
+    throw new DtypeError(`${op}: ${operand} must be f32; it is ${dtype}. Use cast().`, { op, operand, dtype });
+}
+
+/** An axis of a result: its size, and the strides of both operands along it. */
+interface Axis {
+  readonly n: number;
+  readonly a: number;
+  readonly b: number;
+}
+const NO_AXIS: Axis = { n: 1, a: 0, b: 0 };
+
 /** How to walk a result of `shape` and its two operands: merged axes, vectors or single elements, rows and columns. */
 function plan(
   name: string,
@@ -222,27 +230,43 @@ function plan(
   const width = vector ? 4 : 1;
   const C = Math.ceil(last.n / width);
   const N = axes.reduce((product, { n }) => product * n, 1);
-  const params: Record<string, number> = { N, C, aC: last.a, bC: last.b };
-  const outer = axes.toReversed();
-  for (let i = 0; i <= 4; i++) {
-    // Place 0 is the outermost axis, which needs no division; 1, 2, … count from the innermost.
-    const axis = i === 0 ? outer.at(-1) : i < outer.length ? outer[i - 1] : undefined;
-    if (i > 0) params[`n${i}`] = axis?.n ?? 1;
-    params[`a${i}`] = (axis?.a ?? 0) / width;
-    params[`b${i}`] = (axis?.b ?? 0) / width;
-  }
   const { workgroups, overrides, steps, rows } = spreadRows(a.device, N, C);
+  // The outermost axis has number 0 and needs no division; the others count from the innermost.
+  const outermost = axes[0] ?? NO_AXIS;
+  const inner = (i: number): Axis => (i < axes.length ? axes[axes.length - i]! : NO_AXIS);
+  const [one, two, three, four] = [inner(1), inner(2), inner(3), inner(4)];
   return {
-    params: { ...params, steps, rows },
+    params: {
+      N,
+      C,
+      rows,
+      steps,
+      n1: one.n,
+      n2: two.n,
+      n3: three.n,
+      n4: four.n,
+      a0: outermost.a / width,
+      a1: one.a / width,
+      a2: two.a / width,
+      a3: three.a / width,
+      a4: four.a / width,
+      aC: last.a,
+      b0: outermost.b / width,
+      b1: one.b / width,
+      b2: two.b / width,
+      b3: three.b / width,
+      b4: four.b / width,
+      bC: last.b,
+    },
     types: { Vector: vector ? "vec4f" : "f32" },
-    overrides: { ...overrides, AXES: Math.max(1, outer.length) },
+    overrides: { LANES: overrides.LANES, AXES: Math.max(1, axes.length) },
     workgroups,
   };
 }
 
 /** Drops axes of size 1 and joins neighbours that both operands walk as one. */
-function mergeAxes(shape: Shape, a: Shape, b: Shape): { n: number; a: number; b: number }[] {
-  const axes: { n: number; a: number; b: number }[] = [];
+function mergeAxes(shape: Shape, a: Shape, b: Shape): Axis[] {
+  const axes: Axis[] = [];
   shape.forEach((n, i) => {
     if (n === 1) return;
     const before = axes.at(-1);

@@ -7,11 +7,13 @@
 import type { RediffError } from "./errors.ts";
 import { GpuValidationError, ShaderError } from "./errors.ts";
 
-/** One storage binding, as the file declares it. */
-export interface StorageBinding {
+/** One binding of a tensor's buffer, as the file declares it. */
+export interface BufferBinding {
   readonly name: string;
   readonly binding: number;
   readonly access: "read" | "read_write";
+  /** Bytes of a uniform `array<vec4f, COUNT>`, which shows only that much of its buffer. Undefined for storage, which shows all. */
+  readonly window?: number;
 }
 
 /** One scalar of `struct Params`, in declaration order; each takes four bytes. */
@@ -23,7 +25,7 @@ export interface Param {
 export interface KernelSource {
   readonly name: string;
   readonly text: string;
-  readonly bindings: readonly StorageBinding[];
+  readonly bindings: readonly BufferBinding[];
   readonly params: readonly Param[];
   readonly overrides: readonly string[];
 }
@@ -48,21 +50,21 @@ export interface Variant {
 }
 
 const bindingPattern =
-  /@group\(0\)\s*@binding\((\d+)\)\s*var<(uniform|storage)(?:,\s*(read|read_write))?>\s*(\w+)\s*:/g;
+  /@group\(0\)\s*@binding\((\d+)\)\s*var<(uniform|storage)(?:,\s*(read|read_write))?>\s*(\w+)\s*:(?:\s*array<vec4f,\s*(\d+)>)?/g;
 const overridePattern = /^override\s+(\w+)\s*:/gm;
 
 /** Reads bindings, parameters and override names from WGSL text. Throws ShaderError when the file breaks the house rules. */
 export function reflect(name: string, text: string): KernelSource {
-  const bindings: StorageBinding[] = [];
-  for (const [, index, space, access, binding] of text.matchAll(bindingPattern)) {
-    if (space === "uniform") {
-      if (binding !== "params" || index !== "0")
-        throw new ShaderError(
-          `${name}.wgsl: the only uniform is \`params\` at binding 0, not \`${binding}\` at ${index}.`,
-          { name },
-        );
-    } else
-      bindings.push({ name: binding!, binding: Number(index), access: (access ?? "read") as StorageBinding["access"] });
+  const bindings: BufferBinding[] = [];
+  for (const [, index, space, access, binding, count] of text.matchAll(bindingPattern)) {
+    const common = { name: binding!, binding: Number(index) };
+    if (space === "storage") bindings.push({ ...common, access: (access ?? "read") as BufferBinding["access"] });
+    else if (count !== undefined) bindings.push({ ...common, access: "read", window: 16 * Number(count) });
+    else if (binding !== "params" || index !== "0")
+      throw new ShaderError(
+        `${name}.wgsl: a uniform is \`params\` at binding 0 or an array<vec4f, COUNT>, not \`${binding}\` at ${index}.`,
+        { name },
+      );
   }
   const struct = /struct Params\s*\{([^}]*)\}/.exec(text)?.[1] ?? "";
   const params: Param[] = [];
@@ -94,13 +96,14 @@ export function specialise(source: KernelSource, variant: Variant): string {
   return text;
 }
 
-function variantKey(name: string, { overrides = {}, types = {}, functions = {} }: Variant): string {
-  const part = (record: Readonly<Record<string, unknown>>) =>
-    Object.keys(record)
-      .sort()
-      .map((key) => `${key}=${String(record[key])}`)
-      .join(",");
-  return `${name}|${part(overrides)}|${part(types)}|${part(functions)}`;
+/** The same for the same variant named in the same order; made for every dispatch, hence no sorting. */
+function variantKey(name: string, { overrides, types, functions }: Variant): string {
+  let key = name;
+  for (const part of [overrides, types, functions]) {
+    key += "|";
+    for (const entry in part) key += `${entry}=${part[entry]},`;
+  }
+  return key;
 }
 
 /** All kernels of one device, by name and variant. */
@@ -147,15 +150,15 @@ export class KernelCache {
 
   #compile(id: number, source: KernelSource, variant: Variant, label: string): Kernel {
     const gpu = this.#gpu;
-    const storage = source.bindings.map(({ binding, access }): GPUBindGroupLayoutEntry => ({
+    const buffers = source.bindings.map(({ binding, access, window }): GPUBindGroupLayoutEntry => ({
       binding,
       visibility: GPUShaderStage.COMPUTE,
-      buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+      buffer: { type: window ? "uniform" : access === "read" ? "read-only-storage" : "storage" },
     }));
     const uniform: GPUBindGroupLayoutEntry[] = source.params.length
       ? [{ binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: "uniform", hasDynamicOffset: true } }]
       : [];
-    const layout = gpu.createBindGroupLayout({ label, entries: [...uniform, ...storage] });
+    const layout = gpu.createBindGroupLayout({ label, entries: [...uniform, ...buffers] });
     const code = specialise(source, variant);
     // Its errors come with the pipeline's, and with lines: the scope keeps Dawn from reporting them a second time.
     gpu.pushErrorScope("validation");

@@ -3,9 +3,22 @@ import { lanesOf, run } from "./run.ts";
 import { runRows } from "./rows.ts";
 import { empty, type Tensor, zeros } from "./tensor.ts";
 
-/** y (N, C) = rows index (N) of x (rows, C); x is f32 or f16. */
-export function gatherRows(x: Tensor, index: Tensor, y: Tensor, sizes: { N: number; rows: number; C: number }): void {
-  runRows("gatherRows", { x, index, y }, sizes, { stored: { Stored: x.dtype } });
+/**
+ * y (N, C) = rows index (N) − first of x (rows, C); x is f32 or f16. Where x has no such row, y is NaN, or stays as it is with
+ * `keep`.
+ */
+export function gatherRows(
+  x: Tensor,
+  index: Tensor,
+  y: Tensor,
+  { keep = false, first = 0, ...sizes }: { N: number; rows: number; C: number; first?: number; keep?: boolean },
+): void {
+  runRows(
+    "gatherRows",
+    { x, index, y },
+    { ...sizes, first },
+    { stored: { Stored: x.dtype }, overrides: { KEEP: keep } },
+  );
 }
 
 /**

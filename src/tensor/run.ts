@@ -1,4 +1,5 @@
 /** Running a kernel on tensors: matching them to bindings by name, and the debug checks that follow. */
+import type { Block } from "./buffers.ts";
 import type { Workgroups } from "./commands.ts";
 import type { Device } from "./device.ts";
 import { NonFiniteError, ShapeError } from "./errors.ts";
@@ -9,6 +10,8 @@ import { empty } from "./tensor.ts";
 
 export interface Launch extends Variant {
   readonly workgroups: Workgroups;
+  /** Where the kernel's windows begin in their buffers, in bytes, by binding. */
+  readonly offsets?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -22,17 +25,17 @@ export function run(
   launch: Launch,
   label: string = name,
 ): void {
-  const values = Object.values(tensors);
-  const { device } = values[0]!;
-  const blocks = Object.fromEntries(
-    Object.entries(tensors).map(([binding, tensor]) => {
-      if (!tensor.contiguous)
-        throw new ShapeError(`${label}: ${binding} must be contiguous; it is a view ${showShape(tensor.shape)}.`, {
-          binding,
-        });
-      return [binding, tensor.block];
-    }),
-  );
+  const { device } = Object.values(tensors)[0]!;
+  const blocks: Record<string, Block> = {};
+  for (const binding in tensors) {
+    const tensor = tensors[binding]!;
+    if (!tensor.contiguous)
+      throw new ShapeError(`${label}: ${binding} must be contiguous; it is a view ${showShape(tensor.shape)}.`, {
+        binding,
+      });
+    const offset = launch.offsets?.[binding];
+    blocks[binding] = offset ? { ...tensor.block, offset } : tensor.block;
+  }
   const kernel = device.kernels.get(name, launch);
   device.recorder.dispatch(kernel, blocks, params, launch.workgroups, label);
   if (device.debug.finite)
@@ -52,8 +55,9 @@ export function spread(
   count: number,
 ): { workgroups: [number, number]; overrides: { LANES: number }; steps: number } {
   const lanes = lanesOf(device);
-  const longest = device.isSoftware ? 64 : 4;
-  const steps = Math.max(1, Math.min(longest, Math.ceil(count / (lanes * 32))));
+  // A dispatch that all threads of a software adapter must wake up for costs more than 32 steps do.
+  const [shortest, longest] = device.isSoftware ? [32, 64] : [1, 4];
+  const steps = Math.max(shortest, Math.min(longest, Math.ceil(count / (lanes * 32))));
   const groups = Math.ceil(count / (lanes * steps));
   // A dimension holds 65,535 workgroups; what is more goes to the second one.
   const columns = Math.min(groups, 32768);

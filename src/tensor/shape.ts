@@ -8,7 +8,7 @@ export const sizeOf = (shape: Shape): number => shape.reduce((product, n) => pro
 
 /** Row-major strides. */
 export function contiguousStrides(shape: Shape): number[] {
-  const strides = Array.from(shape, () => 1);
+  const strides = shape.map(() => 1);
   for (let i = shape.length - 2; i >= 0; i--) strides[i] = strides[i + 1]! * shape[i + 1]!;
   return strides;
 }
@@ -60,16 +60,18 @@ export function checkShape(op: string, shape: Shape): void {
 
 /** NumPy's rule: axes are aligned at the right; sizes agree or one of them is 1. */
 export function broadcastShapes(op: string, a: Shape, b: Shape): number[] {
-  const rank = Math.max(a.length, b.length);
-  return Array.from({ length: rank }, (_, i) => {
-    const m = a[i - rank + a.length] ?? 1;
-    const n = b[i - rank + b.length] ?? 1;
-    if (m !== n && m !== 1 && n !== 1)
+  const [long, short] = a.length >= b.length ? [a, b] : [b, a];
+  const lead = long.length - short.length;
+  return long.map((n, i) => {
+    const m = i < lead ? 1 : short[i - lead]!;
+    if (m !== n && m !== 1 && n !== 1) {
+      const axis = i - long.length;
       throw new ShapeError(
-        `${op}: shapes do not broadcast. a is ${showShape(a)}, b is ${showShape(b)}: axis ${i - rank} is ${m} in a but ${n} in b. ` +
+        `${op}: shapes do not broadcast. a is ${showShape(a)}, b is ${showShape(b)}: axis ${axis} is ${a.at(axis)} in a but ${b.at(axis)} in b. ` +
           `Sizes must be equal, or one of them 1.`,
-        { op, a, b, axis: i - rank },
+        { op, a, b, axis },
       );
+    }
     return Math.max(m, n);
   });
 }

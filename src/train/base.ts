@@ -3,17 +3,19 @@
  *
  *   L = mean over the batch of (1/p) · (1/L) · Σ_{masked i} −log p_θ(r_0[i] | v, p_0, r_t)
  */
-import { loadWeights } from "../model/checkpoint.ts";
+import { loadModel, loadWeights } from "../model/checkpoint.ts";
 import { preset } from "../model/config.ts";
 import { PROJECTOR, VISION } from "../model/parameterSpecs.ts";
 import { createRediff, type Rediff } from "../model/rediff.ts";
-import { promptIds, type Tokenizer } from "../model/tokenizer.ts";
+import { captionPrompt } from "../model/prompt.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
 import { type Device, RediffError } from "../tensor/index.ts";
-import { type Difficulty, drawBatch } from "./batch.ts";
+import { drawBatch } from "./batch.ts";
 import { maskTokens } from "./corruption.ts";
 import { answerLoss } from "./answerLoss.ts";
 import type { NoiseName } from "./noise.ts";
 import { maskLosses } from "./revisionLoss.ts";
+import { type Difficulty, flagSource } from "./source.ts";
 import { freshState, resumedState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
 
 /** One stretch of a curriculum. */
@@ -28,11 +30,14 @@ export interface TrainOptions extends RunOptions {
   /** How noise levels are distributed. */
   readonly noise: NoiseName;
   readonly curriculum: readonly Phase[];
-  /** Folder of weights that the whole model begins with, and one for vision encoder and projector. Undefined: noise. */
+  /** Folders of weights that a run begins with: whole model, vision encoder with projector, the rest. Undefined: noise. */
   readonly init?: string;
   readonly vision?: string;
+  readonly text?: string;
   /** Share of the learning rate that the vision encoder takes: below 1 for one that was trained before. Default: 1. */
   readonly visionRate?: number;
+  /** Shares of sources, where it is not procedural flags alone. The source itself is given beside the options. */
+  readonly data?: readonly { readonly path: string; readonly share: number }[];
 }
 
 export const defaultTrainOptions: TrainOptions = {
@@ -68,26 +73,36 @@ export function createTrainer(
   options: TrainOptions,
   tokenizer: Tokenizer,
   resume?: string,
+  source = flagSource(options.seed),
 ): Trainer<TrainOptions> {
-  const prompt = promptIds(tokenizer);
+  const prompt = captionPrompt(tokenizer);
   const state =
     resume === undefined ? freshState(initialModel(device, options), options) : resumedState(device, resume, options);
   const { imageSize } = state.model.config.vision;
   const lesson = { corrupt: () => maskTokens, losses: maskLosses(options.maxWeight) };
   return trainStage(state, options, {
-    draw: (step) => drawBatch(step, { ...options, ...phaseAt(step, options), imageSize }, lesson, tokenizer),
+    draw: (step) => drawBatch(step, { ...options, ...phaseAt(step, options), imageSize, source }, lesson, tokenizer),
     loss: (model, batch) => answerLoss(model, batch, prompt),
     share: (name) => (name.startsWith(VISION) ? (options.visionRate ?? 1) : 1),
   });
 }
 
-/** A model of a preset, with the weights that a run begins with. */
+/** The model that a run begins with: that of the folder `init`, whatever its sizes, or else noise in those of the preset. */
 export function initialModel(
   device: Device,
-  { preset: name, seed, init, vision }: Pick<TrainOptions, "preset" | "seed" | "init" | "vision">,
+  { preset: name, seed, init, vision, text }: Pick<TrainOptions, "preset" | "seed" | "init" | "vision" | "text">,
 ): Rediff {
-  const model = createRediff(device, preset(name), seed);
-  if (init !== undefined) loadWeights(model, init);
-  if (vision !== undefined) for (const prefix of [VISION, PROJECTOR]) loadWeights(model, vision, prefix);
+  const model = init === undefined ? createRediff(device, preset(name), seed) : loadModel(device, init);
+  if (model.config.name !== name)
+    throw new RediffError(
+      `${init} holds a ${model.config.name} model, and the run asks for ${name}. Give its name as --preset.`,
+      {
+        init,
+        preset: name,
+      },
+    );
+  const sees = (parameter: string) => parameter.startsWith(VISION) || parameter.startsWith(PROJECTOR);
+  if (vision !== undefined) loadWeights(model, vision, sees);
+  if (text !== undefined) loadWeights(model, text, (parameter) => !sees(parameter));
   return model;
 }

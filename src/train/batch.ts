@@ -1,64 +1,10 @@
-/** Batches of procedural flags: a pure function of (seed, step), so the step is all there is to a data position. */
-import { captionSeed, writeCaption } from "../data/flagCaption.ts";
-import { generateFlag } from "../data/flagGenerator.ts";
-import { flagPicture } from "../data/flagPicture.ts";
-import type { FlagSpec } from "../data/flagSpec.ts";
-import { normalise } from "../data/resize.ts";
+/** Batches of examples: a pure function of (source, seed, step), so the step is all there is to a data position. */
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
 import { type RandomStream, randomStream, RediffError } from "../tensor/index.ts";
 import { type Canvas, cleanCanvas, type Corruption } from "./corruption.ts";
 import { noiseLevels, type NoiseName } from "./noise.ts";
 import { type Losses, lossWeights } from "./revisionLoss.ts";
-
-export interface Example {
-  readonly spec: FlagSpec;
-  readonly caption: string;
-  /** The seed that `caption` was written with. */
-  readonly phrasing: number;
-  /** Ids (T): caption, end of turn, then end of text to fill the canvas. */
-  readonly answer: Uint32Array;
-}
-
-/** How hard flags are, and how long the canvas is. Part of a curriculum. */
-export interface Difficulty {
-  /** Tokens of the canvas, T. */
-  readonly canvas: number;
-  /** Shares of flags of difficulty 0, 1 and 2 (see `generateFlag`). */
-  readonly shares: readonly [number, number, number];
-}
-
-/** Caption ids, end of turn, and fill. `<|endoftext|>` after the end is learned too, as LLaDA-V does. Undefined when too long. */
-export function answerIds(caption: string, tokenizer: Tokenizer, canvas: number): Uint32Array | undefined {
-  const ids = tokenizer.encode(caption);
-  if (ids.length >= canvas) return undefined;
-  const answer = new Uint32Array(canvas).fill(tokenizer.idOf(specialTokens.end));
-  answer.set(ids);
-  answer[ids.length] = tokenizer.idOf(specialTokens.turnEnd);
-  return answer;
-}
-
-/** The example of (seed, index). A caption that does not fit the canvas is drawn again, flag and all. */
-export function drawExample(
-  seed: number,
-  index: number,
-  { canvas, shares }: Difficulty,
-  tokenizer: Tokenizer,
-): Example {
-  for (let attempt = 0; attempt < 64; attempt++) {
-    const random = randomStream(seed, index, attempt);
-    const difficulty = random.weighted([
-      [0, shares[0]],
-      [1, shares[1]],
-      [2, shares[2]],
-    ] as const);
-    const spec = generateFlag(seed, index + attempt * 2 ** 26, { difficulty: difficulty });
-    const phrasing = captionSeed(seed, index, attempt);
-    const caption = writeCaption(spec, phrasing);
-    const answer = answerIds(caption, tokenizer, canvas);
-    if (answer) return { spec, caption, phrasing, answer };
-  }
-  throw new RediffError(`No caption of 64 tries fits a canvas of ${canvas} tokens. Use a longer canvas.`, { canvas });
-}
+import { type Difficulty, type Example, flagSource, type Source } from "./source.ts";
 
 export interface Batch {
   /** (B, 3, S, S) in [-1, 1]. */
@@ -77,6 +23,8 @@ export interface BatchOptions extends Difficulty {
   readonly batch: number;
   readonly imageSize: number;
   readonly noise?: NoiseName;
+  /** Default: procedural flags of the seed. */
+  readonly source?: Source;
 }
 
 /** What happens to the answer of an example, and what its positions weigh. */
@@ -86,26 +34,33 @@ export interface Lesson {
 }
 
 /** The batch of a step. */
-export const drawBatch = (step: number, options: BatchOptions, lesson: Lesson, tokenizer: Tokenizer): Batch =>
-  stack(drawRows(step, options, lesson, tokenizer));
+export const drawBatch = async (
+  step: number,
+  options: BatchOptions,
+  lesson: Lesson,
+  tokenizer: Tokenizer,
+): Promise<Batch> => stack(await drawRows(step, options, lesson, tokenizer));
 
 /** Its rows. */
-export function drawRows(step: number, options: BatchOptions, lesson: Lesson, tokenizer: Tokenizer): BatchRow[] {
-  const { seed, batch: B, imageSize, noise } = options;
+export function drawRows(
+  step: number,
+  options: BatchOptions,
+  lesson: Lesson,
+  tokenizer: Tokenizer,
+): Promise<BatchRow[]> {
+  const { seed, batch: B, imageSize, noise, source = flagSource(seed) } = options;
   const random = randomStream(seed, 0x6d61736b, step);
-  const levels = noiseLevels(random, B, noise);
-  return levels.map((p, i) => {
-    const index = step * B + i;
-    const example = drawExample(seed, index, options, tokenizer);
+  const rows = noiseLevels(random, B, noise).map((p, i) => {
+    const example = source(step * B + i, options, tokenizer);
     const canvas = lesson.corrupt(example, random)(cleanCanvas(example.answer), {
       p,
       random,
       maskId: tokenizer.idOf(specialTokens.mask),
       ordinary: ordinaryTokens(tokenizer),
     });
-    const pixels = normalise(flagPicture(example.spec, imageSize, index).image);
-    return { pixels, canvas, weights: lossWeights(canvas, p, lesson.losses) };
+    return { example, canvas, weights: lossWeights(canvas, p, lesson.losses) };
   });
+  return Promise.all(rows.map(async ({ example, ...row }) => ({ pixels: await example.pixels(imageSize), ...row })));
 }
 
 /** One answer with its picture. */

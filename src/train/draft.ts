@@ -1,41 +1,56 @@
-/** Drafts (section 3.3, step 1): what our own model says about training flags at several speeds, mistakes and all. */
+/** Drafts (section 3.3, step 1): what our own model says about training pictures at several speeds, mistakes and all. */
 import { generateFlag } from "../data/flagGenerator.ts";
 import { flagPicture } from "../data/flagPicture.ts";
-import { normalise } from "../data/resize.ts";
+import { readImage } from "../data/image.ts";
+import { normalise, toPixels } from "../data/resize.ts";
 import type { Rediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import { captionImages, type CaptionOptions, type Decoder } from "../sample/index.ts";
 
-/** One line of a drafts file. The flag is `generateFlag(seed, index)`. */
-export interface DraftRecord {
-  /** `seed-index-tokensPerStep`. */
+/** What a draft is about: the flag `generateFlag(seed, index)`, or a captioned picture of the user's. */
+export type Subject =
+  | { readonly seed: number; readonly index: number }
+  | {
+      /** The picture's file, and its caption. */
+      readonly image: string;
+      readonly groundTruth: string;
+    };
+
+/** One line of a drafts file. */
+export type DraftRecord = Subject & {
+  /** See `draftId`. */
   readonly id: string;
-  readonly seed: number;
-  readonly index: number;
   readonly tokensPerStep: number;
   readonly text: string;
   /** The canvas (T) as the decoder left it: the words may be cut into tokens otherwise than the tokenizer would. */
   readonly ids: readonly number[];
+};
+
+/** `seed-index-tokensPerStep`, or with the picture's file in front. */
+export const draftId = (subject: Subject, tokensPerStep: number): string =>
+  `${"image" in subject ? subject.image : `${subject.seed}-${subject.index}`}-${tokensPerStep}`;
+
+/** What the model sees of a subject, (3, size, size) in [-1, 1]. */
+export async function subjectPixels(subject: Subject, size: number): Promise<Float32Array> {
+  if ("image" in subject) return toPixels(await readImage(subject.image), size);
+  const { seed, index } = subject;
+  return normalise(flagPicture(generateFlag(seed, index), size, index).image);
 }
 
-export const draftId = (seed: number, index: number, tokensPerStep: number): string =>
-  `${seed}-${index}-${tokensPerStep}`;
-
-/** Drafts for the flags `indices` of a seed at one speed, decoded together. */
+/** Drafts about subjects at one speed, decoded together. */
 export async function drawDrafts(
   model: Rediff,
   tokenizer: Tokenizer,
   decoder: Decoder,
-  seed: number,
-  indices: readonly number[],
+  subjects: readonly Subject[],
   options: Omit<CaptionOptions, "history" | "onStep">,
 ): Promise<DraftRecord[]> {
-  const S = model.config.vision.imageSize;
-  const pixels = indices.map((index) => normalise(flagPicture(generateFlag(seed, index), S, index).image));
+  const { imageSize } = model.config.vision;
+  const pixels = await Promise.all(subjects.map((subject) => subjectPixels(subject, imageSize)));
   const captions = await captionImages(model, tokenizer, pixels, decoder, options);
   const { tokensPerStep } = options;
   return captions.map(({ text, ids }, i) => {
-    const index = indices[i]!;
-    return { id: draftId(seed, index, tokensPerStep), seed, index, tokensPerStep, text, ids: [...ids] };
+    const subject = subjects[i]!;
+    return { id: draftId(subject, tokensPerStep), ...subject, tokensPerStep, text, ids: [...ids] };
   });
 }

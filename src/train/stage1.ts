@@ -2,15 +2,16 @@
  * Stage I, foundational revision (section 3.2): the answer is masked, some visible tokens are replaced by others, and in
  * some answers a phrase contradicts the picture. The model learns to say the right answer at every position (eq. 3, 4).
  */
-import { plantError } from "../data/captionErrors.ts";
-import { promptIds, type Tokenizer } from "../model/tokenizer.ts";
+import { captionPrompt } from "../model/prompt.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
 import { type Device, type RandomStream, RediffError } from "../tensor/index.ts";
 import { judgeAnswers } from "./answerLoss.ts";
 import { initialModel } from "./base.ts";
-import { answerIds, type Difficulty, drawBatch, type Example, type Lesson } from "./batch.ts";
+import { drawBatch, type Lesson } from "./batch.ts";
 import { dynamicRate, inOrder, maskTokens, plantPhrase, replaceTokens, tokenCategories } from "./corruption.ts";
 import type { NoiseName } from "./noise.ts";
 import { type Recipe, type RecipeName, recipes } from "./recipes.ts";
+import { answerIds, type Difficulty, type Example, flagSource } from "./source.ts";
 import { freshState, resumedState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
 
 export interface Stage1Options extends RunOptions, Difficulty {
@@ -22,6 +23,8 @@ export interface Stage1Options extends RunOptions, Difficulty {
   readonly noise: NoiseName;
   /** Folder of the weights to begin with: of a model that predicts masks. Undefined: noise. */
   readonly init?: string;
+  /** Shares of sources, where it is not procedural flags alone. The source itself is given beside the options. */
+  readonly data?: readonly { readonly path: string; readonly share: number }[];
 }
 
 export const defaultStage1Options: Stage1Options = {
@@ -48,14 +51,15 @@ export function createStage1Trainer(
   options: Stage1Options,
   tokenizer: Tokenizer,
   resume?: string,
+  source = flagSource(options.seed),
 ): Trainer<Stage1Options> {
-  const prompt = promptIds(tokenizer);
+  const prompt = captionPrompt(tokenizer);
   const state =
     resume === undefined ? freshState(initialModel(device, options), options) : resumedState(device, resume, options);
   const { imageSize } = state.model.config.vision;
   const lesson = revisionLesson(options, tokenizer);
   return trainStage(state, options, {
-    draw: (step) => drawBatch(step, { ...options, imageSize }, lesson, tokenizer),
+    draw: (step) => drawBatch(step, { ...options, imageSize, source }, lesson, tokenizer),
     loss: (model, batch) => judgeAnswers(model, batch, prompt),
     terms: tokenCategories,
   });
@@ -95,9 +99,9 @@ export function revisionLesson(
   };
 }
 
-/** The answer with one phrase made wrong; undefined when the flag offers none that fits the canvas and the lengths. */
+/** The answer with one phrase made wrong; undefined when the example offers none that fits the canvas and the lengths. */
 function falseAnswer(
-  { spec, phrasing, answer }: Example,
+  { falseCaption, answer }: Example,
   random: RandomStream,
   lengths: Recipe["lengths"],
   canvas: number,
@@ -105,9 +109,9 @@ function falseAnswer(
 ): Uint32Array | undefined {
   const count = (ids: Uint32Array) => ids.lastIndexOf(tokenizer.idOf("<|eot_id|>"));
   for (let attempt = 0; attempt < 4; attempt++) {
-    const error = plantError(spec, phrasing, random.bits());
-    if (!error) return undefined;
-    const wrong = answerIds(error.wrong, tokenizer, canvas);
+    const caption = falseCaption(random);
+    if (caption === undefined) return undefined;
+    const wrong = answerIds(caption, tokenizer, canvas);
     if (wrong && (lengths === "any" || count(wrong) === count(answer))) return wrong;
   }
   return undefined;

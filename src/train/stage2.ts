@@ -2,27 +2,27 @@
  * Stage II, online self-correction (section 3.3, step 3): the model sees its own drafts as they are, and learns only what
  * the expert changed (eq. 5). Some rows of every batch are Stage I's, which keeps what was learned there.
  */
-import { generateFlag } from "../data/flagGenerator.ts";
-import { flagPicture } from "../data/flagPicture.ts";
-import { normalise } from "../data/resize.ts";
-import { promptIds, type Tokenizer } from "../model/tokenizer.ts";
-import { type Device, randomStream, RediffError } from "../tensor/index.ts";
+import { captionPrompt } from "../model/prompt.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import { type Device, type RandomStream, randomStream, RediffError } from "../tensor/index.ts";
 import { judgeAnswers } from "./answerLoss.ts";
 import { initialModel } from "./base.ts";
 import { type Batch, type BatchRow, drawRows, stack } from "./batch.ts";
 import { draftCanvas, tokenCategories } from "./corruption.ts";
-import type { DraftRecord } from "./draft.ts";
+import { type DraftRecord, type Subject, subjectPixels } from "./draft.ts";
 import { EPSILON } from "./noise.ts";
-import { recipes } from "./recipes.ts";
+import { type RecipeName, recipes } from "./recipes.ts";
 import { type Correction, reviseCanvas } from "./revised.ts";
 import { lossWeights } from "./revisionLoss.ts";
+import { flagSource, shuffledOrder } from "./source.ts";
 import { defaultStage1Options, revisionLesson, type Stage1Options } from "./stage1.ts";
 import { freshState, resumedState, type Trainer, trainStage } from "./trainer.ts";
 
 /** A draft and what an expert found in it: one line of a revisions file. */
-export interface RevisionRecord extends Pick<DraftRecord, "seed" | "index" | "ids"> {
-  readonly segments: readonly Correction[];
-}
+export type RevisionRecord = Subject &
+  Pick<DraftRecord, "ids"> & {
+    readonly segments: readonly Correction[];
+  };
 
 export interface Stage2Options extends Stage1Options {
   /** Share of each batch that is Stage I's. The paper: "a small amount". */
@@ -71,6 +71,7 @@ export function createStage2Trainer(
   drafts: RevisedDrafts,
   tokenizer: Tokenizer,
   resume?: string,
+  source = flagSource(options.seed),
 ): Trainer<Stage2Options> {
   const { batch: B, mix, canvas: T } = options;
   const wrong = drafts.rows.find(({ revised }) => revised.length !== T);
@@ -82,18 +83,21 @@ export function createStage2Trainer(
   const ofStage1 = Math.round(mix * B);
   if (ofStage1 < B && !drafts.rows.length)
     throw new RediffError("There is no draft with a correction to learn from. Revise more drafts.");
-  const prompt = promptIds(tokenizer);
+  const prompt = captionPrompt(tokenizer);
   const state =
     resume === undefined ? freshState(initialModel(device, options), options) : resumedState(device, resume, options);
   const { imageSize } = state.model.config.vision;
   const lesson = revisionLesson(options, tokenizer);
-  const draw = (step: number): Batch => {
-    const stage1 = ofStage1 ? drawRows(step, { ...options, batch: ofStage1, imageSize }, lesson, tokenizer) : [];
+  const order = shuffledOrder(options.seed, drafts.rows.length);
+  const draw = async (step: number): Promise<Batch> => {
     const own = Array.from({ length: B - ofStage1 }, (_, i) => {
       const at = step * (B - ofStage1) + i;
-      return draftRow(drafts, at, options, imageSize);
+      const random = randomStream(options.seed, 0x64726166, at);
+      return draftRow(drafts.rows[order(at)]!, random, options.recipe, imageSize);
     });
-    return stack([...stage1, ...own]);
+    const mixed = { ...options, batch: ofStage1, imageSize, source };
+    const stage1 = ofStage1 ? await drawRows(step, mixed, lesson, tokenizer) : [];
+    return stack([...stage1, ...(await Promise.all(own))]);
   };
   return trainStage(state, options, {
     draw,
@@ -102,20 +106,18 @@ export function createStage2Trainer(
   });
 }
 
-/** The draft at a place of an endless reading: every draft once in random order, then again in another. */
-function draftRow(
-  { rows }: RevisedDrafts,
-  at: number,
-  { seed, recipe }: Pick<Stage2Options, "seed" | "recipe">,
+async function draftRow(
+  { record, revised }: RevisedDrafts["rows"][number],
+  random: RandomStream,
+  recipe: RecipeName,
   imageSize: number,
-): BatchRow {
-  const epoch = Math.floor(at / rows.length);
-  const random = randomStream(seed, 0x64726166, epoch);
-  const order = random.shuffle(rows.map((_, i) => i));
-  const { record, revised } = rows[order[at % rows.length]!]!;
+): Promise<BatchRow> {
   const canvas = draftCanvas(Uint32Array.from(record.ids), revised);
   // A noise level is drawn although nothing is masked: the released code divides by it.
-  const p = EPSILON + (1 - EPSILON) * random.fork(at % rows.length).uniform();
-  const pixels = normalise(flagPicture(generateFlag(record.seed, record.index), imageSize, record.index).image);
-  return { pixels, canvas, weights: lossWeights(canvas, p, recipes[recipe].losses) };
+  const p = EPSILON + (1 - EPSILON) * random.uniform();
+  return {
+    pixels: await subjectPixels(record, imageSize),
+    canvas,
+    weights: lossWeights(canvas, p, recipes[recipe].losses),
+  };
 }

@@ -41,7 +41,7 @@ export interface RunOptions {
 /** A stage: what is drawn for a step, and what it costs. */
 export interface Stage<Batch extends Rows> {
   /** A function of the step alone, so the step is all there is to a data position. */
-  readonly draw: (step: number) => Batch;
+  readonly draw: (step: number) => Batch | Promise<Batch>;
   /** Uploads a batch and records its forward pass. The result is one number on the tape, a sum over rows. */
   readonly loss: (model: Rediff, batch: Batch) => Tensor | Judged;
   /** Names of the terms that `loss` tells apart. */
@@ -116,7 +116,7 @@ export function trainStage<Options extends RunOptions, Batch extends Rows>(
 ): Trainer<Options> {
   const { device } = begun.model;
   let state = begun;
-  let next: Batch | undefined;
+  let next: Batch | Promise<Batch> | undefined;
 
   /** Adds the gradients of a batch's loss to the parameters', and returns its terms, or it alone. Activations are freed. */
   const addGradients = (model: Rediff, batch: Batch): Promise<Tensor> =>
@@ -141,7 +141,7 @@ export function trainStage<Options extends RunOptions, Batch extends Rows>(
     async step() {
       const { moments, step } = state;
       const model: Rediff = { ...state.model, recompute: options.recompute ?? false };
-      const batch = next ?? draw(step);
+      const batch = await (next ?? draw(step));
       const rate = learningRate(step, options);
       const report = await scope(device, async () => {
         const parameters = [...model.parameters.values()];
@@ -171,6 +171,8 @@ export function trainStage<Options extends RunOptions, Batch extends Rows>(
         await device.submit();
         // The GPU works while the next batch is drawn.
         next = step + 1 < options.steps ? draw(step + 1) : undefined;
+        // It is awaited by the next step: until then a failure must not count as one that nobody handles.
+        if (next instanceof Promise) next.catch(() => undefined);
         const [[gradientNorm], ...parts] = (await readAll([norm, ...losses])) as [[number], ...Float32Array[]];
         const sums = parts.reduce((sum, part) => sum.map((value, i) => value + part[i]!));
         const loss = sums.reduce((sum, value) => sum + value, 0);

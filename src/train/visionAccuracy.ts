@@ -1,8 +1,8 @@
 /** How often the heads of the vision stage are right, on flags that it never saw. */
-import { CLASSES, NO_CHARGE, patchFacts, pictureFacts } from "../data/visionFacts.ts";
+import { CELLS, CLASSES, NO_CHARGE, patchFacts, pictureFacts } from "../data/visionFacts.ts";
 import { imageTokens } from "../model/config.ts";
 import type { Rediff } from "../model/rediff.ts";
-import { noGrad, scope } from "../tensor/index.ts";
+import { noGrad, readAll, scope } from "../tensor/index.ts";
 import { drawVisionBatch, uploadPixels, type VisionBatch, visionLogits } from "./vision.ts";
 
 /** Share of right answers by fact, 0 to 1. */
@@ -13,6 +13,7 @@ export type VisionAccuracy = Readonly<Record<string, number>>;
  *
  * - `colour` and `part` of a patch; `background`: patches without a charge that are known as such
  * - `kind`, `charge colour` and the other facts of a charge: its patches vote by the sum of their logits
+ * - `cell`: cells of patches with a charge that are known to be covered by it or not
  * - `layout`, `field colours` (all of a flag right), `kinds` (the kinds of charges there are, all right), …
  */
 export async function visionAccuracy(model: Rediff, seed: number, count: number): Promise<VisionAccuracy> {
@@ -21,14 +22,17 @@ export async function visionAccuracy(model: Rediff, seed: number, count: number)
     const entry = tally.get(fact) ?? { right: 0, asked: 0 };
     tally.set(fact, { right: entry.right + Number(right), asked: entry.asked + 1 });
   };
+  const P = imageTokens(model.config.vision);
   for (let first = 0; first < count; first += 32) {
     const batch = drawVisionBatch(seed, first, Math.min(32, count - first), model.config);
     const logits = await scope(model.device, async () => {
-      const { patches, picture } = noGrad(model.device, () => visionLogits(model, uploadPixels(model, batch)));
-      return { patches: (await patches.read()) as Float32Array, picture: (await picture.read()) as Float32Array };
+      const given = noGrad(model.device, () => visionLogits(model, uploadPixels(model, batch)));
+      const [patches, masks, picture] = await readAll([given.patches, given.masks, given.picture]);
+      return { patches: patches as Float32Array, masks: masks as Float32Array, picture: picture as Float32Array };
     });
     for (let i = 0; i < batch.B; i++) {
-      notePatches(note, logits.patches, batch, i, imageTokens(model.config.vision));
+      notePatches(note, logits.patches, batch, i, P);
+      noteMasks(note, logits.masks, batch, i, P);
       notePicture(note, logits.picture, batch, i);
     }
   }
@@ -57,6 +61,13 @@ function notePatches(note: Note, logits: Float32Array, { patches, charges }: Vis
     });
   }
   for (const vote of votes.values()) note(vote.fact, argmax(vote.logits) === vote.answer);
+}
+
+function noteMasks(note: Note, logits: Float32Array, { masks, charges }: VisionBatch, i: number, P: number): void {
+  const M = CELLS * CELLS;
+  for (let at = i * P * M; at < (i + 1) * P * M; at++)
+    if (charges[Math.floor(at / M)]! >= 0)
+      note("cell", Number(logits[2 * at + 1]! > logits[2 * at]!) === masks.classes[at]);
 }
 
 function notePicture(note: Note, logits: Float32Array, { picture }: VisionBatch, i: number): void {

@@ -1,6 +1,7 @@
 /** One forward and one backward pass of the nano model on a fixed batch: the same work in Node and in a browser. */
 import { preset } from "../../src/model/config.ts";
 import { createRediff, disposeRediff } from "../../src/model/rediff.ts";
+import { IMAGE } from "../../src/model/sequence.ts";
 import { backward, type Device, randomStream, scope } from "../../src/tensor/index.ts";
 import { answerLoss } from "../../src/train/answerLoss.ts";
 
@@ -28,7 +29,7 @@ export async function nanoPass(device: Device): Promise<NanoPass> {
     pixels: Float32Array.from({ length: B * 3 * S * S }, () => 2 * random.uniform() - 1),
   };
   const result = await scope(device, async () => {
-    const loss = answerLoss(model, batch, { before: [1018, 5], after: [6, 7, 8] });
+    const loss = answerLoss(model, batch, [1018, 5, IMAGE, 6, 7, 8]);
     backward(loss);
     const gradients: Record<string, { size: number; projection: number }> = {};
     for (const [name, parameter] of model.parameters) {

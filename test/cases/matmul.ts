@@ -39,7 +39,7 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
       M: size,
       N: size,
       K: size,
-      variant: fc.constantFrom("default", "default", "plain", "tiled32", "tiled64"),
+      variant: fc.constantFrom("default", "default", "plain", "tiled32", "tiled64", "lanes8"),
     }),
     always: [
       { layout: "NT", batch: 2, shared: true, M: 84, N: 128, K: 128, variant: "default" },
@@ -50,6 +50,13 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
       { layout: "NT", batch: 1, shared: true, M: 70, N: 132, K: 36, variant: "tiled32" },
       { layout: "TN", batch: 2, shared: true, M: 33, N: 65, K: 37, variant: "padded" },
       { layout: "TN", batch: 2, shared: false, M: 34, N: 66, K: 37, variant: "tiled32" },
+      // One window for all of b, and several of them; the last one ends where b ends.
+      { layout: "NT", batch: 1, shared: true, M: 37, N: 128, K: 128, variant: "windows" },
+      { layout: "NT", batch: 1, shared: true, M: 244, N: 132, K: 132, variant: "windows" },
+      { layout: "NN", batch: 1, shared: true, M: 513, N: 64, K: 256, variant: "windows" },
+      // Four windows: quarters that overlap, rows that begin between aligned places, and c summed by two dispatches.
+      { layout: "TN", batch: 1, shared: true, M: 36, N: 132, K: 130, variant: "windows" },
+      { layout: "TN", batch: 1, shared: true, M: 68, N: 256, K: 258, variant: "windows" },
     ],
     inputs: ({ layout, batch, shared, M, N, K }) => ({
       a: { shape: [batch, ...(layout[0] === "T" ? [K, M] : [M, K])] },
@@ -106,6 +113,41 @@ export const mutants: readonly Mutant[] = [
     find: "storeRows(&sum1, count, cAt + N4",
     replace: "storeRows(&sum1, count, cAt",
     why: "two rows at one place",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "matmulNTWindow",
+    find: "params.cColumn / 4u + column",
+    replace: "column",
+    why: "all windows write the first columns",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "matmulNTWindow",
+    find: "params.shift + column",
+    replace: "column",
+    why: "the last window is read from its start",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "matmulTNWindows",
+    find: "vec4f(step >= begin)",
+    replace: "vec4f(1)",
+    why: "rows of two quarters count twice",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "matmulTNWindows",
+    find: "params.accumulate == 1u",
+    replace: "params.accumulate == 2u",
+    why: "only the last rows are in c",
+    subgroupSize: 8,
+  },
+  {
+    kernel: "matmulTNWindows",
+    find: "column == ownColumn",
+    replace: "column != ownColumn",
+    why: "columns are not stored",
     subgroupSize: 8,
   },
   {

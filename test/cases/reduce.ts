@@ -129,6 +129,12 @@ export const mutants: readonly Mutant[] = [
   },
   { kernel: "reduceColumns", find: "sum * params.scale", replace: "sum", why: "the mean over leading axes is a sum" },
   {
+    kernel: "reduceColumns",
+    find: "min(n + 16u, end)",
+    replace: "n + 16u",
+    why: "rows behind the end of a slice are counted twice",
+  },
+  {
     kernel: "maxRows",
     find: "if (value > best)",
     replace: "if (value >= best)",

@@ -241,6 +241,26 @@ test("hallucinated charges and fields are counted one by one", () => {
   assert.equal(other.factuality, 0);
 });
 
+test("that there is no other emblem is false of a flag that has one, and nothing more than silence of one that has none", () => {
+  const field = "three equal vertical bands of green (hoist side), yellow, and red";
+  for (const denial of ["with no other emblem", "without further device", "with no charge"]) {
+    const score = scoreCaption(`${field}, ${denial}.`, senegal);
+    assert.deepEqual(score.hallucinated.map(factKey), ["emblems/count/0"]);
+    const { start, end } = score.hallucinated[0]!;
+    assert.match(`${field}, ${denial}.`.slice(start, end), /^(no|without) .*(emblem|device|charge)$/);
+    assert.equal(score.stated, score.correct + 1);
+    const silent = scoreCaption(`${field}.`, senegal);
+    assert.equal(score.coverage, silent.coverage);
+    assert.ok((score.factuality as number) < (silent.factuality as number));
+  }
+  const right = scoreCaption("three equal horizontal bands of blue, black, and white, with no other device.", estonia);
+  assert.deepEqual([right.grammatical, right.factuality, right.stated], [true, 1, right.total]);
+  // None but the star that it names: true; that there is none at all: false.
+  const star = `${field} with a green five-pointed star centered`;
+  assert.deepEqual(scoreCaption(`${star}, with no other emblem.`, senegal).hallucinated, []);
+  assert.equal(scoreCaption(`${star}, with no emblem.`, senegal).hallucinated.length, 1);
+});
+
 test("places with two names are both true", () => {
   const text =
     "three equal vertical bands of green (hoist side), yellow, and red with a green five-pointed star centered.";

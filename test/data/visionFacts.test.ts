@@ -7,7 +7,7 @@ import { flagLayers, layerCharges, marksOf } from "../../src/data/flagGeometry.t
 import { flagPicture } from "../../src/data/flagPicture.ts";
 import { renderParts } from "../../src/data/flagRenderer.ts";
 import { chargeKinds, colours, type FlagSpec, palette } from "../../src/data/flagSpec.ts";
-import { CLASSES, NO_CHARGE, patchFacts, pictureFacts, visionFacts } from "../../src/data/visionFacts.ts";
+import { CELLS, CLASSES, NO_CHARGE, patchFacts, pictureFacts, visionFacts } from "../../src/data/visionFacts.ts";
 
 const runs = { seed: 42, numRuns: 150 };
 const seeds = fc.nat(2 ** 31);
@@ -106,6 +106,28 @@ test("facts of a tricolour with two stars", () => {
     chargeKinds.map((kind) => facts[`${kind} present`]),
     [1, 0, 0, 0, 0, 0, 0, 0, 0],
   );
+});
+
+test("masks: cells all of the charge's colour are covered, cells without it are not", () => {
+  const picture = { aspect: 1, ...renderParts(tricolour, { width: 192, height: 192, aspect: 1 }) };
+  const { masks, charges } = visionFacts(tricolour, picture, 16);
+  const tally = { whole: 0, none: 0 };
+  for (let y = 0; y < 192; y += 4)
+    for (let x = 0; x < 192; x += 4) {
+      let green = 0;
+      for (let i = 0; i < 16; i++) {
+        const at = 3 * ((y + Math.floor(i / 4)) * 192 + x + (i % 4));
+        green += Number(String(picture.image.data.subarray(at, at + 3)) === String(palette.green));
+      }
+      const patch = Math.floor(y / 16) * 12 + Math.floor(x / 16);
+      const mask = masks[patch * CELLS ** 2 + ((y / 4) % 4) * CELLS + ((x / 4) % 4)];
+      if (green === 16) assert.deepEqual([charges[patch], mask], [0, 1], `cell at ${x}, ${y}`);
+      if (green === 0) assert.equal(mask, 0, `cell at ${x}, ${y}`);
+      tally.whole += Number(green === 16);
+      tally.none += Number(green === 0 && charges[patch] === 0);
+    }
+  assert.ok(tally.whole >= 4 && tally.none >= 4, JSON.stringify(tally));
+  assert.throws(() => visionFacts(tricolour, picture, 6), /multiple of 4; it is 6/);
 });
 
 test("every charge that stands on the field is shown by a patch, and classes are within bounds", () => {

@@ -66,7 +66,7 @@ describe("what is asked", () => {
       const [{ image_url }, { text: asked }] = messages[1].content;
       for (const part of [flag.question, flag.groundTruth, flag.text]) assert.ok(asked.includes(part));
       const [, data] = /^data:image\/png;base64,(.+)$/.exec(image_url.url) as unknown as [string, string];
-      assert.equal(decodeImage(Buffer.from(data, "base64"), "picture").width, 48);
+      assert.equal((await decodeImage(Buffer.from(data, "base64"), "picture")).width, 48);
     });
   });
 
@@ -91,7 +91,7 @@ describe("what is asked", () => {
         expert.revise({ ...draft, image: join(scratch, "none.png") }),
         /picture of draft d cannot be read/,
       );
-      await assert.rejects(expert.revise({ ...draft, image: new Uint8Array([1, 2, 3]) }), /neither PNG nor JPEG/);
+      await assert.rejects(expert.revise({ ...draft, image: new Uint8Array([1, 2, 3]) }), /neither PNG, JPEG nor WebP/);
       assert.equal(seen.length, 0);
     });
   });

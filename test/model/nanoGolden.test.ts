@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { preset } from "../../src/model/config.ts";
 import { parameterSpecs } from "../../src/model/parameterSpecs.ts";
-import { canvasLogits, disposeRediff, encodeImage } from "../../src/model/rediff.ts";
+import { disposeRediff, encodeImage } from "../../src/model/rediff.ts";
+import { canvasLogits, IMAGE } from "../../src/model/sequence.ts";
 import { createParameters } from "../../src/nn/parameters.ts";
 import { backward, openDevice, scope, sizeOf, tensor } from "../../src/tensor/index.ts";
 import { answerLoss } from "../../src/train/answerLoss.ts";
@@ -20,7 +21,7 @@ interface Golden {
 const wave = (seed: number, count: number): Float64Array =>
   Float64Array.from({ length: count }, (_, i) => Math.sin(1.7 * i + 0.31 * seed + 0.013 * i * seed));
 
-const prompt = { before: [1018, 5], after: [6, 7, 8] };
+const prompt = [1018, 5, IMAGE, 6, 7, 8];
 
 test("nano agrees with PyTorch to 1e-4", async () => {
   const golden = JSON.parse(readFileSync(new URL("../goldens/nano.json", import.meta.url), "utf8")) as Golden;
@@ -43,12 +44,8 @@ test("nano agrees with PyTorch to 1e-4", async () => {
   const pixels = Float32Array.from(wave(1, B * 3 * S * S));
 
   await scope(device, async () => {
-    const ids = (rows: readonly number[]) => tensor(device, [...rows, ...rows], [B, rows.length], "u32");
-    const logits = canvasLogits(model, encodeImage(model, tensor(device, pixels, [B, 3, S, S])), {
-      before: ids(prompt.before),
-      after: ids(prompt.after),
-      canvas: tensor(device, canvas, [B, T], "u32"),
-    });
+    const image = encodeImage(model, tensor(device, pixels, [B, 3, S, S]));
+    const logits = canvasLogits(model, [image], [prompt, prompt], tensor(device, canvas, [B, T], "u32"));
     const values = await logits.read();
     golden.logits.forEach((want, v) => assert.ok(Math.abs(values[(T + 5) * 1024 + v]! - want) < 1e-4, `logit ${v}`));
 

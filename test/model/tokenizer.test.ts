@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { byteAlphabet, tokenizerJson, trainBpe } from "../../scripts/train-tokenizer.ts";
 import { captionWords } from "../../src/data/captionGrammar.ts";
-import { buildPrompt, describeQuestion, loadTokenizer, specialTokens } from "../../src/model/tokenizer.ts";
+import { loadTokenizer, specialTokens } from "../../src/model/tokenizer.ts";
 
 const seed = 20261123;
 const shippedJson = await readFile(new URL("../../data/tokenizer/tokenizer.json", import.meta.url), "utf8");
@@ -171,36 +171,6 @@ test("the words of captions are one token each, and those with a hyphen one for 
   }
 });
 
-test("the prompt: LLaDA's order, the image's place, few tokens", () => {
-  const { ids, imageStart, imageTokens } = buildPrompt(shipped, describeQuestion, 5);
-  assert.equal(
-    ids.map(shipped.piece).join(""),
-    "<|startoftext|><|start_header_id|>user<|end_header_id|>\n\n<image><image><image><image><image>\n" +
-      "Please describe the image in detail.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
-  );
-  assert.equal(imageTokens, 5);
-  for (const [i, id] of ids.entries())
-    assert.equal(id === shipped.idOf("<image>"), i >= imageStart && i < imageStart + 5);
-  const bare = buildPrompt(shipped, describeQuestion, 0).ids;
-  assert.ok(bare.length <= 20, `${bare.length} tokens`);
-  assert.throws(() => buildPrompt(shipped, "x", 1.5), {
-    name: "TokenizerError",
-    message: /whole number from 0 on, but it is 1.5/,
-  });
-});
-
-test("a tokenizer.json without <image>, as LLaDA's, still makes prompts; without the others it says so", () => {
-  const json = JSON.parse(shippedJson) as { added_tokens: { content: string }[] };
-  const without = (gone: string): ReturnType<typeof loadTokenizer> =>
-    loadTokenizer({ ...json, added_tokens: json.added_tokens.filter((token) => token.content !== gone) });
-  const prompt = buildPrompt(without("<image>"), describeQuestion, 2);
-  assert.equal(prompt.ids[prompt.imageStart], shipped.idOf("<|endoftext|>"));
-  assert.throws(() => buildPrompt(without("<|eot_id|>"), "x", 1), {
-    name: "TokenizerError",
-    message: /<\|eot_id\|> must be among/,
-  });
-});
-
 test("LLaDA's kind of file: Llama 3's splitting expression, a byte-level step after it, special ids with gaps", () => {
   const bpe = trainBpe(golden.corpus, 320);
   const base = tokenizerJson(bpe) as Record<string, unknown>;
@@ -228,6 +198,8 @@ test("LLaDA's kind of file: Llama 3's splitting expression, a byte-level step af
   });
   assert.equal(tokenizer.vocabSize, 436);
   assert.deepEqual(tokenizer.encode("red"), [270], "no token of a template is put before plain text");
+  assert.deepEqual(tokenizer.lead, [400], "but it is known");
+  assert.deepEqual(shipped.lead, []);
   const text = "Three red bands,\n\nand 2026 <|mdm_mask|> stars";
   assert.equal(tokenizer.decode(tokenizer.encode(text)), text);
   assert.equal(tokenizer.decode([350, 270, 414]), "red", "rows without a token and special tokens are silent");

@@ -11,6 +11,7 @@ import {
   type DecodeRequest,
   type DecodeStep,
 } from "../../src/sample/decoder.ts";
+import { IMAGE } from "../../src/model/sequence.ts";
 import { maskPredict } from "../../src/sample/maskPredict.ts";
 import { refine, refineWith } from "../../src/sample/refine.ts";
 import { blockSchedule, evenSchedule } from "../../src/sample/schedules.ts";
@@ -21,6 +22,7 @@ const BANNED = [0, 3, 4, 6];
 const config = preset("nano");
 const T = config.text.canvas;
 const B = 2;
+const prompts = Array.from({ length: B }, () => [0, 10, IMAGE, 11, 12]);
 
 let device: Device;
 let model: Rediff;
@@ -49,9 +51,8 @@ async function watch(
 ): Promise<{ canvas: Uint32Array; steps: number; history: DecodeStep[] }> {
   const history: DecodeStep[] = [];
   const request: DecodeRequest = {
-    image,
-    before: [0, 10],
-    after: [11, 12],
+    images: [image],
+    prompts,
     maskId: MASK,
     banned: BANNED,
     ...(draft ? { draft } : {}),
@@ -112,7 +113,7 @@ describe("schedules", () => {
 });
 
 describe("what comes back from the device", () => {
-  const request = (): DecodeRequest => ({ image, before: [0, 10], after: [11, 12], maskId: MASK, banned: BANNED });
+  const request = (): DecodeRequest => ({ images: [image], prompts, maskId: MASK, banned: BANNED });
   const counted = async (given: DecodeOptions): Promise<{ readbacks: number; bytes: number; steps: number }> => {
     const { readbacks, readbackBytes } = device.recorder.counters;
     const { steps } = await refine(model, request(), given);
@@ -159,7 +160,7 @@ describe("what comes back from the device", () => {
 describe("canvas", () => {
   test("may be longer or shorter than the model's own", async () => {
     for (const canvas of [5, 2 * T]) {
-      const request: DecodeRequest = { image, before: [0, 10], after: [11, 12], maskId: MASK, banned: BANNED };
+      const request: DecodeRequest = { images: [image], prompts, maskId: MASK, banned: BANNED };
       const result = await refine(model, request, { tokensPerStep: 4, canvas });
       assert.equal(result.canvas.length, B * canvas);
       assert.equal(result.steps, Math.ceil(canvas / 4));
@@ -210,7 +211,7 @@ describe("both decoders", () => {
     });
 
     test(`${name}: watching does not change the result`, async () => {
-      const request: DecodeRequest = { image, before: [0, 10], after: [11, 12], maskId: MASK, banned: BANNED };
+      const request: DecodeRequest = { images: [image], prompts, maskId: MASK, banned: BANNED };
       const unwatched = await decoder(model, request, { tokensPerStep: 3 });
       assert.deepEqual(unwatched.canvas, (await watch(decoder, { tokensPerStep: 3 })).canvas);
     });

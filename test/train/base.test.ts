@@ -9,7 +9,8 @@ import { disposeState, loadModel, saveModel } from "../../src/model/checkpoint.t
 import { preset } from "../../src/model/config.ts";
 import { createRediff, disposeRediff } from "../../src/model/rediff.ts";
 import { CheckpointError, parseSafetensors } from "../../src/model/safetensors.ts";
-import { loadTokenizer, promptIds } from "../../src/model/tokenizer.ts";
+import { captionPrompt } from "../../src/model/prompt.ts";
+import { loadTokenizer } from "../../src/model/tokenizer.ts";
 import { type Device, openDevice, randomStream, scope } from "../../src/tensor/index.ts";
 import { createTrainer, defaultTrainOptions, phaseAt, type TrainOptions } from "../../src/train/base.ts";
 import { drawBatch } from "../../src/train/batch.ts";
@@ -74,23 +75,23 @@ describe("batches", () => {
       tokenizer,
     );
 
-  test("are a function of (seed, step)", () => {
-    assert.deepEqual(draw(5), draw(5));
-    assert.notDeepEqual(draw(5).answer, draw(6).answer);
+  test("are a function of (seed, step)", async () => {
+    assert.deepEqual(await draw(5), await draw(5));
+    assert.notDeepEqual((await draw(5)).answer, (await draw(6)).answer);
   });
 
-  test("the weights of eq. 2: of a row they sum to masked/(p·L), so to 1 on average; a bound only lowers them", () => {
+  test("the weights of eq. 2: of a row they sum to masked/(p·L), so to 1 on average; a bound only lowers them", async () => {
     let sum = 0;
-    for (let step = 0; step < 200; step++) sum += draw(step).weights.reduce((a, b) => a + b, 0);
+    for (let step = 0; step < 200; step++) sum += (await draw(step)).weights.reduce((a, b) => a + b, 0);
     assert.ok(Math.abs(sum / 200 - 1) < 0.1, `mean total weight ${sum / 200}`);
-    const free = draw(3);
+    const free = await draw(3);
     free.weights.forEach((weight, i) => assert.equal(weight > 0, free.canvas[i] === 1019, `position ${i}`));
-    const bounded = draw(3, 1.5);
+    const bounded = await draw(3, 1.5);
     bounded.weights.forEach((weight, i) => assert.ok(weight <= free.weights[i]! && weight <= 1.5 / (24 * 4) + 1e-9));
   });
 
-  test("an answer is caption, end of turn, end of text", () => {
-    const { answer } = draw(1);
+  test("an answer is caption, end of turn, end of text", async () => {
+    const { answer } = await draw(1);
     const ids = [...answer.subarray(0, 24)];
     const end = ids.indexOf(tokenizer.idOf("<|eot_id|>"));
     assert.ok(end > 0);
@@ -102,13 +103,13 @@ describe("batches", () => {
 describe("loss", () => {
   test("an untrained model is near uniform, a batch without masks costs 0 and not NaN, order in the batch does not matter", async () => {
     const model = createRediff(device, preset("nano"), 1);
-    const batch = drawBatch(
+    const batch = await drawBatch(
       0,
       { ...phaseAt(0, options), seed: 2, batch: 4, imageSize: 16 },
       { corrupt: () => maskTokens, losses: maskLosses(Infinity) },
       tokenizer,
     );
-    const prompt = promptIds(tokenizer);
+    const prompt = captionPrompt(tokenizer);
     const loss = (given: typeof batch) => scope(device, () => answerLoss(model, given, prompt).item());
     const full = {
       ...batch,

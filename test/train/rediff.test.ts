@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import { loadTokenizer, promptIds } from "../../src/model/tokenizer.ts";
+import { captionPrompt } from "../../src/model/prompt.ts";
+import { loadTokenizer } from "../../src/model/tokenizer.ts";
 import { preset } from "../../src/model/config.ts";
 import { disposeState } from "../../src/model/checkpoint.ts";
 import { createRediff, disposeRediff } from "../../src/model/rediff.ts";
@@ -46,21 +47,22 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-describe("stage I", () => {
-  const batch = drawBatch(0, { ...options, batch: 8, imageSize: 16 }, revisionLesson(options, tokenizer), tokenizer);
+const drawn = () =>
+  drawBatch(0, { ...options, batch: 8, imageSize: 16 }, revisionLesson(options, tokenizer), tokenizer);
+const batch = await drawn();
 
-  test("a batch has all four kinds of positions, and a function of (seed, step)", () => {
+describe("stage I", () => {
+  test("a batch has all four kinds of positions, and a function of (seed, step)", async () => {
     for (const name of ["mask", "syntax", "hallucination", "clean"] as const)
       assert.ok(batch.category.includes(categoryIds[name]), name);
-    const again = drawBatch(0, { ...options, batch: 8, imageSize: 16 }, revisionLesson(options, tokenizer), tokenizer);
-    assert.deepEqual(again, batch);
+    assert.deepEqual(await drawn(), batch);
   });
 
   test("the terms of the loss are f64's, and sum to it", async () => {
     const model = createRediff(device, preset("nano"), 1);
     const [terms, total, losses] = await scope(device, () =>
       noGrad(device, async () => {
-        const of = answerLosses(model, { ...batch }, promptIds(tokenizer));
+        const of = answerLosses(model, { ...batch }, captionPrompt(tokenizer));
         return [await lossTerms(of, batch).read(), await sum(of).item(), await of.read()] as const;
       }),
     );
@@ -81,7 +83,7 @@ describe("stage I", () => {
         const answer = batch.answer.map((id, i) => (weights[i] ? id : (id + 1) % 1000));
         const reads: Float32Array[] = [];
         for (const targets of [batch.answer, answer]) {
-          backward(sum(answerLosses(model, { ...batch, weights, answer: targets }, promptIds(tokenizer))));
+          backward(sum(answerLosses(model, { ...batch, weights, answer: targets }, captionPrompt(tokenizer))));
           reads.push((await head.grad!.read()) as Float32Array);
           for (const parameter of model.parameters.values()) {
             parameter.grad?.dispose();

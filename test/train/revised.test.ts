@@ -8,7 +8,7 @@ import { writeCaption } from "../../src/data/flagCaption.ts";
 import { generateFlag } from "../../src/data/flagGenerator.ts";
 import { loadTokenizer } from "../../src/model/tokenizer.ts";
 import { captionText } from "../../src/sample/caption.ts";
-import { answerIds } from "../../src/train/batch.ts";
+import { answerIds } from "../../src/train/source.ts";
 import { type Correction, reviseCanvas } from "../../src/train/revised.ts";
 
 const tokenizer = loadTokenizer(readFileSync(new URL("../../data/tokenizer/tokenizer.json", import.meta.url), "utf8"));

@@ -8,6 +8,7 @@ import { patchFacts, pictureFacts } from "../../src/data/visionFacts.ts";
 import { disposeState, saveModel } from "../../src/model/checkpoint.ts";
 import { preset } from "../../src/model/config.ts";
 import { PROJECTOR, VISION } from "../../src/model/parameterSpecs.ts";
+import { createRediff, disposeRediff } from "../../src/model/rediff.ts";
 import { CheckpointError } from "../../src/model/safetensors.ts";
 import { loadTokenizer } from "../../src/model/tokenizer.ts";
 import { type Device, openDevice } from "../../src/tensor/index.ts";
@@ -43,7 +44,7 @@ after(async () => {
 
 test("weights: a fact's share of a flag is 1 for the picture, 1 for each charge, 1 for the background", () => {
   const B = 8;
-  const { patches, picture, charges } = drawVisionBatch(3, 0, B, preset("small"));
+  const { patches, picture, masks, charges } = drawVisionBatch(3, 0, B, preset("small"));
   const P = charges.length / B;
   const G = patchFacts.length;
   for (let i = 0; i < B; i++) {
@@ -57,6 +58,8 @@ test("weights: a fact's share of a flag is 1 for the picture, 1 for each charge,
     assert.ok(Math.abs(share("colour") - 1) < 1e-4);
     assert.ok(Math.abs(share("kind") - shown.size) < 1e-4);
     assert.ok(Math.abs(share("charge colour") - (shown.size - Number(shown.has(-1)))) < 1e-4);
+    const cells = masks.weights.subarray(i * P * 16, (i + 1) * P * 16).reduce((total, weight) => total + weight, 0);
+    assert.ok(Math.abs(cells * B - 4 * (shown.size - Number(shown.has(-1)))) < 1e-3, "4 for the mask of each charge");
     const asked = picture.weights.subarray(i * pictureFacts.length, (i + 1) * pictureFacts.length);
     assert.equal(asked[pictureFacts.indexOf("layout")], 1 / B);
   }
@@ -71,7 +74,7 @@ describe("training", () => {
     const mean = (from: number, to: number) => losses.slice(from, to).reduce((a, b) => a + b, 0) / (to - from);
     assert.ok(mean(60, 80) < 0.6 * mean(0, 10), `${mean(0, 10)} to ${mean(60, 80)}`);
     const trained = await visionAccuracy(trainer.state.model, HOLD_OUT, 64);
-    for (const fact of ["colour", "layout", "charge colour"])
+    for (const fact of ["colour", "layout", "charge colour", "cell"])
       assert.ok(trained[fact]! > untrained[fact]! + 0.1, `${fact}: ${untrained[fact]} to ${trained[fact]}`);
     assert.ok(Object.values(trained).every((share) => share >= 0 && share <= 1));
     disposeState(trainer.state);
@@ -120,6 +123,15 @@ test("the base stage begins with the pre-trained vision encoder and projector, a
   const again = createTrainer(device, { ...defaultTrainOptions, preset: "nano", seed: 9, init: whole }, tokenizer);
   for (const [name, parameter] of again.state.model.parameters)
     assert.deepEqual(await parameter.read(), await base.state.model.parameters.get(name)!.read(), name);
+  const shallow = { ...preset("nano"), text: { ...preset("nano").text, layers: 1 } };
+  const other = createRediff(device, shallow, 1);
+  await saveModel(other, whole);
+  const smaller = createTrainer(device, { ...defaultTrainOptions, preset: "nano", init: whole }, tokenizer);
+  assert.deepEqual(smaller.state.model.config, shallow, "sizes are those of the folder");
+  assert.throws(
+    () => createTrainer(device, { ...defaultTrainOptions, preset: "small", init: whole }, tokenizer),
+    /holds a nano model, and the run asks for small/,
+  );
   assert.throws(
     () => createTrainer(device, { ...defaultTrainOptions, preset: "small", vision }, tokenizer),
     (error: unknown) => error instanceof CheckpointError && /Of another shape/.test(error.message),
@@ -128,5 +140,6 @@ test("the base stage begins with the pre-trained vision encoder and projector, a
     () => createTrainer(device, { ...defaultTrainOptions, preset: "nano", init: vision }, tokenizer),
     /Missing \(\d+\): model\.embed_tokens/,
   );
-  for (const { state } of [seen, base, fresh, held, again]) disposeState(state);
+  for (const { state } of [seen, base, fresh, held, again, smaller]) disposeState(state);
+  disposeRediff(other);
 });

@@ -1,6 +1,9 @@
+import { DtypeError, ShapeError } from "../errors.ts";
 import { defineOp, f32, f32OrF16, u32 } from "../op.ts";
 import { gatherRows, sumRowsByIndex } from "../rowsByIndex.ts";
-import type { Tensor } from "../tensor.ts";
+import { contiguous } from "../run.ts";
+import { empty, Tensor } from "../tensor.ts";
+import { dequantiseRows, type Quantised } from "./quantise.ts";
 
 /**
  * embedding: the row of a table for every id.
@@ -23,3 +26,36 @@ const op = defineOp("embedding", {
 
 /** table (V, C), f32 or f16, and ids (…) of u32 to (…, C). PyTorch: F.embedding(ids, table). */
 export const embedding = (table: Tensor, ids: Tensor): Tensor => op({ table, ids }).y;
+
+/**
+ * embeddingShards: as embedding, of a table whose rows lie in several parts, f32, f16 or quantised: (…) to (…, C).
+ *
+ * Each part writes the rows that it has. The table is a constant: throws DtypeError where a part requires a gradient.
+ */
+export function embeddingShards(shards: readonly (Tensor | Quantised)[], ids: Tensor): Tensor {
+  const [first] = shards;
+  const C = first?.shape[1];
+  if (!first || shards.some(({ shape }) => shape.length !== 2 || shape[1] !== C))
+    throw new ShapeError("embeddingShards: at least one part is needed, and all parts have as many columns.", {
+      shapes: shards.map(({ shape }) => shape),
+    });
+  if (ids.dtype !== "u32")
+    throw new DtypeError(`embeddingShards: ids must be u32; they are ${ids.dtype}.`, { dtype: ids.dtype });
+  if (ids.device.gradEnabled && shards.some((shard) => shard instanceof Tensor && shard.requiresGrad))
+    throw new DtypeError("embeddingShards: parts of a table have no gradient. Train a table that is one tensor.");
+  const index = contiguous(ids, "embeddingShards.ids");
+  const y = empty(ids.device, [...ids.shape, C!], "f32", "embedding");
+  let start = 0;
+  for (const shard of shards) {
+    const at = { first: start, keep: start > 0 };
+    const rows = shard.shape[0];
+    if (shard instanceof Tensor) {
+      const x = contiguous(shard, "embeddingShards.table");
+      gatherRows(x, index, y, { N: ids.size, rows, C: C!, ...at });
+      if (x !== shard) x.dispose();
+    } else dequantiseRows(shard, index, y, at);
+    start += rows;
+  }
+  if (index !== ids) index.dispose();
+  return y;
+}

@@ -86,6 +86,7 @@ function product(a: Tensor, b: Tensor): Tensor {
     weight: b.dtype,
   };
   const y = empty(a.device, [...lead, M, N], "f32", "matmul");
+  a.device.productFlops += 2 * sizeOf(y.shape) * K;
   multiply(stored(a, left), stored(b, right), y, sizes);
   return y;
 }
@@ -95,8 +96,14 @@ function multiply(a: Tensor, b: Tensor, c: Tensor, sizes: MatmulSizes): void {
   const { device } = a;
   const plan = planMatmul(sizes, tuningOf(device));
   if (plan === "padded") return noGrad(device, () => scope(device, () => multiplyPadded(a, b, c, sizes)));
-  const { kernel, params, ...launch } = plan;
-  run(kernel, { a, b, c }, params, launch, "matmul");
+  if (plan === "turned")
+    return noGrad(device, () =>
+      scope(device, () => multiply(a, contiguous(transpose(b), "matmul"), c, { ...sizes, layout: "NT" })),
+    );
+  for (const { kernel, params, ...launch } of plan) {
+    const windows = Object.keys(launch.offsets ?? { b: 0 }).map((binding) => [binding, b]);
+    run(kernel, { a, ...Object.fromEntries(windows), c }, params, launch, "matmul");
+  }
 }
 
 /** Ragged rows are copied into rows of whole vectors, with zeros behind, and what that adds to c is cut off. */

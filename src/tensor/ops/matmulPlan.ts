@@ -1,38 +1,15 @@
-/**
- * planMatmul: which kernel multiplies, with which workgroups.
- *
- * Layouts name how the operands are stored; c is always (batch, M, N):
- *   NN  a (batch, M, K)   b (batch, K, N)
- *   NT  a (batch, M, K)   b (batch, N, K)
- *   TN  a (batch, K, M)   b (batch, K, N)
- */
-import type { Dtype } from "../dtype.ts";
-import type { Variant } from "../kernel.ts";
+/** planMatmul: which kernel multiplies, with which workgroups. */
 import { type AdapterTraits, choose, type Choice, type TunedVariant, type TuningState } from "../tuning.ts";
+import type { MatmulLaunch, MatmulLayout, MatmulSizes } from "./matmulSizes.ts";
+import { fitsWindows, planColumns, planRows } from "./matmulWindows.ts";
 
-export type MatmulLayout = "NN" | "NT" | "TN";
+export type { MatmulLayout, MatmulSizes } from "./matmulSizes.ts";
 
-export interface MatmulSizes {
-  readonly layout: MatmulLayout;
-  readonly batch: number;
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-  /** Scalars from one batch to the next. 0 broadcasts the operand. */
-  readonly aStride: number;
-  readonly bStride: number;
-  /** How b is stored. */
-  readonly weight: Dtype;
-}
-
-export interface MatmulLaunch extends Variant {
-  readonly kernel: string;
-  readonly params: Readonly<Record<string, number>>;
-  readonly workgroups: readonly [number, number, number];
-}
-
-/** A launch, or "padded": the operands are copied into multiples of four first, and the product is planned again. */
-export type MatmulPlan = MatmulLaunch | "padded";
+/**
+ * Launches, one after the other, or what is done first before the product is planned again: "padded", the operands are
+ * copied into multiples of four; "turned", b of an NN product is copied transposed.
+ */
+export type MatmulPlan = readonly MatmulLaunch[] | "padded" | "turned";
 
 /**
  * Sizes that are measured together. The class is the size of c: narrow with fewer than 8 rows (few products for each element
@@ -66,13 +43,25 @@ const LANES_KERNEL: { readonly [L in MatmulLayout]: string } = { NN: "matmul", N
 /** Subgroups of 8 lanes, lavapipe. Elsewhere one lane per row is uncoalesced, and the broadcasts assume 8 by number. */
 const lanes8: MatmulVariant = {
   fits: (sizes, { subgroupSize }) => subgroupSize === 8 && isInFours(sizes),
-  plan: (sizes) => ({
-    kernel: LANES_KERNEL[sizes.layout],
-    params: paramsOf(sizes),
-    types: { Weight: sizes.weight },
-    // Rows run fastest: neighbours in time then share the same columns of b, which stay in the cache.
-    workgroups: [Math.ceil(sizes.M / 32), Math.ceil(sizes.N / 32), sizes.batch],
-  }),
+  plan: (sizes) => [
+    {
+      kernel: LANES_KERNEL[sizes.layout],
+      params: paramsOf(sizes),
+      types: { Weight: sizes.weight },
+      // Rows run fastest: neighbours in time then share the same columns of b, which stay in the cache.
+      workgroups: [Math.ceil(sizes.M / 32), Math.ceil(sizes.N / 32), sizes.batch],
+    },
+  ],
+};
+
+/** Rows of a that a copy of b must serve. */
+const ROWS_OF_COPY = 512;
+
+/** As `lanes8`, with b in uniform bindings: a fifth to a third faster on lavapipe where b is neither small nor very large. */
+const windows: MatmulVariant = {
+  fits: (sizes, traits) =>
+    lanes8.fits(sizes, traits) && fitsWindows(sizes) && (sizes.layout !== "NN" || sizes.M >= ROWS_OF_COPY),
+  plan: (sizes) => (sizes.layout === "NN" ? "turned" : sizes.layout === "NT" ? planColumns(sizes) : planRows(sizes)),
 };
 
 /** For `lanes8` where sizes are ragged: the copies cost bytes, the kernels for any sizes cost products. */
@@ -86,18 +75,15 @@ const plain: MatmulVariant = {
   fits: () => true,
   plan: (sizes) => {
     const { layout, batch, M, N, K, weight } = sizes;
-    return {
-      kernel: "matmulPlain",
-      types: { Weight: weight },
-      params: {
-        ...paramsOf(sizes),
-        aRow: layout === "TN" ? 1 : K,
-        aColumn: layout === "TN" ? M : 1,
-        bRow: layout === "NT" ? 1 : N,
-        bColumn: layout === "NT" ? K : 1,
-      },
-      workgroups: [Math.ceil(N / 32), Math.ceil(M / 32), batch],
+    const params = {
+      ...paramsOf(sizes),
+      aRow: layout === "TN" ? 1 : K,
+      aColumn: layout === "TN" ? M : 1,
+      bRow: layout === "NT" ? 1 : N,
+      bColumn: layout === "NT" ? K : 1,
     };
+    const workgroups = [Math.ceil(N / 32), Math.ceil(M / 32), batch] as const;
+    return [{ kernel: "matmulPlain", types: { Weight: weight }, params, workgroups }];
   },
 };
 
@@ -123,23 +109,26 @@ function tiled(tile: Tile): MatmulVariant {
       const stored = storedAxes(sizes);
       const isWideA = stored.a % 4 === 0 && aStride % 4 === 0;
       const isWideB = stored.b % 4 === 0 && bStride % 4 === 0;
-      return {
-        kernel: "matmulTiled",
-        overrides: { ...tile, TURN_A: layout === "TN", TURN_B: layout === "NT" },
-        types: { Left: isWideA ? "vec4f" : "f32", Weight: isWideB ? `vec4<${weight}>` : weight },
-        functions: {
-          ...(isWideA && { loadA: "a[at / 4u]" }),
-          ...(isWideB && { loadB: "vec4f(b[at / 4u])" }),
+      return [
+        {
+          kernel: "matmulTiled",
+          overrides: { ...tile, TURN_A: layout === "TN", TURN_B: layout === "NT" },
+          types: { Left: isWideA ? "vec4f" : "f32", Weight: isWideB ? `vec4<${weight}>` : weight },
+          functions: {
+            ...(isWideA && { loadA: "a[at / 4u]" }),
+            ...(isWideB && { loadB: "vec4f(b[at / 4u])" }),
+          },
+          params: paramsOf(sizes),
+          workgroups: [Math.ceil(N / tileN), Math.ceil(M / tileM), batch],
         },
-        params: paramsOf(sizes),
-        workgroups: [Math.ceil(N / tileN), Math.ceil(M / tileM), batch],
-      };
+      ];
     },
   };
 }
 
 const variants = {
   lanes8,
+  windows,
   padded,
   tiled64: tiled({ THREADS_M: 8, THREADS_N: 8, ROWS: 8, COLUMNS: 8, STEP: 16, BUFFERS: 1 }),
   tiled32: tiled({ THREADS_M: 8, THREADS_N: 8, ROWS: 4, COLUMNS: 4, STEP: 32, BUFFERS: 1 }),
@@ -150,9 +139,9 @@ const variants = {
   plain,
 } satisfies Readonly<Record<string, MatmulVariant>>;
 
-/** Measured with `rediff tune`; what is not named is lanes8, or padded where sizes are ragged. */
+/** Measured with `rediff tune`; what is not named and fits no windows is lanes8, or padded where sizes are ragged. */
 const lavapipe = {
-  rest: "lanes8",
+  rest: "windows",
   "NN narrow": "plain",
   "NT narrow": "plain",
   "TN narrow": "plain",

@@ -1,0 +1,159 @@
+/**
+ * `npm run experiments`: section 4 of the paper. Trains what is missing, captions what is missing, then judges and draws.
+ * This file reads the command line; rows.ts says what takes part.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { adapterLine } from "../../src/cli/adapter.ts";
+import { oneOf, shippedCheckpoint, wholeNumber } from "../../src/cli/usage.ts";
+import { writeAtomically } from "../../src/model/files.ts";
+import { openDevice, RediffError } from "../../src/tensor/index.ts";
+import { writeFigure } from "../plot.ts";
+import { provenance } from "../result.ts";
+import { evaluate, scoreReadings, scoreRepairs } from "./evaluate.ts";
+import { drawExamples } from "./examples.ts";
+import { speedFigures } from "./figures.ts";
+import { reportPage } from "./page.ts";
+import { readResults, type Results, writeResults } from "./results.ts";
+import { models, presets, type Sizes } from "./rows.ts";
+import { markdown, tablesOf } from "./tables.ts";
+import { modelsFor, type Plan, trainModels, weightsHash, weightsOf } from "./train.ts";
+
+const HELP = `npm run experiments -- [options]
+
+The paper's Tables 2 to 6, Figures 1c, 3 and 4, and Appendix A: trains, measures, judges. What was stopped goes on; what is
+there is not made again. Results, tables, figures and the HTML report are in the folder.
+
+  --out DIR             default runs/experiments
+  --preset NAME         small (default), or nano: everything in a minute, to see that it works
+  --base DIR            the base that all models begin with (default: the shipped one; nano trains its own)
+  --only LIST           models that take part, with all they are made from: ${models.map(({ name }) => name).join(", ")}
+  --seeds N             of the models that the relations are about (default 3); --ablation-seeds N of the others (1)
+  --stage1-steps N      default 3000;  --stage2-steps N (1000);  --drafts N, flags a round (1000);  --batch N (16)
+  --flags N             hold-out flags (default 1000);  --repairs N, spoiled captions (256)
+  --real WHICH          real flags: all (default), train, val, test or none; no training sees any of them
+  --tokens-per-step L   speeds (default 1,2,4,8,16)
+  --eval-batch N        captions decoded together (default 64)
+  --report-only         tables, figures and report from the results that are there`;
+
+const options = {
+  out: { type: "string" },
+  preset: { type: "string" },
+  base: { type: "string" },
+  only: { type: "string" },
+  seeds: { type: "string" },
+  "ablation-seeds": { type: "string" },
+  "base-steps": { type: "string" },
+  "stage1-steps": { type: "string" },
+  "stage2-steps": { type: "string" },
+  drafts: { type: "string" },
+  batch: { type: "string" },
+  flags: { type: "string" },
+  repairs: { type: "string" },
+  real: { type: "string" },
+  "tokens-per-step": { type: "string" },
+  "eval-batch": { type: "string" },
+  "report-only": { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
+
+function planOf(values: Values): Plan {
+  const preset = oneOf("preset", values.preset, "small", ["small", "nano"]);
+  const defaults: Sizes = presets[preset];
+  const whole = (name: keyof typeof options, fallback: number, min = 1): number =>
+    wholeNumber(name, values[name] as string | undefined, fallback, { min, max: 1e7 });
+  const sizes: Sizes = {
+    preset,
+    baseSteps: whole("base-steps", defaults.baseSteps, 0),
+    stage1Steps: whole("stage1-steps", defaults.stage1Steps),
+    stage2Steps: whole("stage2-steps", defaults.stage2Steps),
+    drafts: whole("drafts", defaults.drafts),
+    batch: whole("batch", defaults.batch),
+    seeds: whole("seeds", defaults.seeds),
+    ablationSeeds: whole("ablation-seeds", defaults.ablationSeeds),
+    flags: whole("flags", defaults.flags),
+    repairs: whole("repairs", defaults.repairs),
+    real: oneOf("real", values.real, defaults.real, ["all", "train", "val", "test", "none"]),
+    speeds: speedsOf(values["tokens-per-step"]) ?? defaults.speeds,
+    evalBatch: whole("eval-batch", defaults.evalBatch),
+  };
+  const base = values.base ?? (preset === "small" && sizes.baseSteps === 0 ? shippedCheckpoint : undefined);
+  const only = values.only?.split(",").map((name) => name.trim()) ?? models.map(({ name }) => name);
+  return { out: values.out ?? "runs/experiments", sizes, base, models: modelsFor(only) };
+}
+
+function speedsOf(text: string | undefined): readonly number[] | undefined {
+  const speeds = text?.split(",").map((one) => wholeNumber("tokens-per-step", one, 1, { max: 4096 }));
+  return speeds && [...new Set(speeds)].sort((a, b) => a - b);
+}
+
+/** Sizes that trained models depend on: a folder is of one such plan. */
+async function keepPlan({ out, sizes, base }: Plan): Promise<void> {
+  const { preset, baseSteps, stage1Steps, stage2Steps, drafts, batch } = sizes;
+  const mine = JSON.stringify({
+    preset,
+    ...(base === undefined ? { baseSteps } : { base: weightsHash(base) }),
+    stage1Steps,
+    stage2Steps,
+    drafts,
+    batch,
+  });
+  const path = join(out, "plan.json");
+  if (!existsSync(path)) return writeAtomically(path, `${mine}\n`);
+  const theirs = readFileSync(path, "utf8").trim();
+  if (theirs !== mine)
+    throw new RediffError(`${out} was begun with ${theirs}, and this run asks for ${mine}. Give another --out.`, {
+      out,
+    });
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options });
+  if (values.help) return console.log(HELP);
+  const plan = planOf(values);
+  const path = join(plan.out, "results.json");
+  if (!values["report-only"]) {
+    await keepPlan(plan);
+    if (!(await trainModels(plan))) return console.log("Stopped. The same command goes on.");
+    await writeResults(path, await measure(plan));
+  }
+  await report(plan.out, readResults(path));
+}
+
+async function measure(plan: Plan): Promise<Results> {
+  const device = await openDevice();
+  try {
+    const adapter = await adapterLine(device);
+    console.log(`\n${adapter}`);
+    await evaluate(plan, device);
+    const examples = await drawExamples(plan, device);
+    const readings = await scoreReadings(plan);
+    const base = weightsHash(weightsOf(plan, plan.models[0]!, 1));
+    return { ...provenance(), adapter, base, sizes: plan.sizes, readings, repairs: scoreRepairs(plan), examples };
+  } finally {
+    await device.close();
+  }
+}
+
+/** Everything for people, from the results alone. */
+async function report(out: string, results: Results): Promise<void> {
+  const text = tablesOf(results).map(markdown).join("\n");
+  console.log(`\n${text}`);
+  await writeAtomically(join(out, "tables.md"), text);
+  for (const { name, plot } of speedFigures(results)) await writeFigure(join(out, "figures", `speed-${name}`), plot);
+  await writeAtomically(join(out, "report.html"), await reportPage(results));
+  console.log(`tables in ${join(out, "tables.md")}, the report in ${join(out, "report.html")}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  // What the user can mend is said in one line; a bug keeps its stack.
+  const isUsage = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
+  if (!isUsage && !(error instanceof RediffError)) throw error;
+  console.error(isUsage ? `${error.message} See --help.` : error.message);
+  process.exitCode = 2;
+}

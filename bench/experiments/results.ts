@@ -1,0 +1,92 @@
+/** What was measured, as one JSON file from which every table, figure and interval is made: counts of each caption. */
+import { existsSync, readFileSync } from "node:fs";
+import type { CaptionCounts } from "../../src/eval/counts.ts";
+import { writeAtomically } from "../../src/model/files.ts";
+import { RediffError } from "../../src/tensor/index.ts";
+import type { Sizes } from "./rows.ts";
+
+export type Columns<Names extends string> = { readonly [N in Names]: readonly number[] };
+
+/** One run of a model as read at one speed. */
+export interface Run {
+  readonly seed: number;
+  /** Of each hold-out flag. */
+  readonly facts: Columns<keyof CaptionCounts>;
+  /** CAPTURE of each real flag. */
+  readonly capture: readonly number[];
+}
+
+export interface Cell {
+  readonly tokensPerStep: number;
+  readonly runs: readonly Run[];
+}
+
+export interface ReadingResult {
+  readonly name: string;
+  readonly title: string;
+  readonly model: string;
+  readonly decoder: string;
+  /** Optimiser steps after the base. */
+  readonly steps: number;
+  readonly cells: readonly Cell[];
+}
+
+/** Appendix A of one reading: outcomes of each spoiled caption, see eval/repair.ts. */
+export interface RepairResult {
+  readonly reading: string;
+  readonly title: string;
+  /** Refining steps. */
+  readonly steps: number;
+  readonly kinds: readonly string[];
+  readonly runs: readonly (Columns<"span" | "whole" | "tokens" | "falseEdits"> & { readonly seed: number })[];
+}
+
+/** A token and what a step did to it: see `Change`. */
+export interface ShownStep {
+  readonly pieces: readonly string[];
+  readonly changes: readonly number[];
+}
+
+/** Captions of one picture for Figures 3 and 4. */
+export interface Example {
+  /** A hold-out flag's index, or a real flag's id. */
+  readonly flag: number | string;
+  readonly tokensPerStep: number;
+  readonly captions: readonly {
+    readonly reading: string;
+    readonly title: string;
+    readonly text: string;
+    readonly steps: readonly ShownStep[];
+  }[];
+}
+
+export interface Results {
+  readonly commit: string;
+  readonly dirty: boolean;
+  readonly node: string;
+  readonly webgpu: string;
+  readonly adapter: string;
+  readonly base: string;
+  readonly sizes: Sizes;
+  readonly readings: readonly ReadingResult[];
+  readonly repairs: readonly RepairResult[];
+  readonly examples: readonly Example[];
+}
+
+export const writeResults = (path: string, results: Results): Promise<void> =>
+  writeAtomically(path, `${JSON.stringify(results)}\n`);
+
+/** Throws RediffError when there are none, or they are of another program. */
+export function readResults(path: string): Results {
+  if (!existsSync(path))
+    throw new RediffError(`There are no results in ${path} to report. Run \`npm run experiments\` first.`, { path });
+  let value: Partial<Results>;
+  try {
+    value = JSON.parse(readFileSync(path, "utf8")) as Partial<Results>;
+  } catch {
+    throw new RediffError(`${path} is not JSON.`, { path });
+  }
+  if (!value.sizes || !value.readings?.every(({ cells }) => Array.isArray(cells)) || !value.repairs || !value.examples)
+    throw new RediffError(`${path} is not a result of \`npm run experiments\`.`, { path });
+  return value as Results;
+}

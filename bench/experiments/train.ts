@@ -1,0 +1,137 @@
+/** Makes the models of rows.ts that are missing; what was stopped goes on. */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { run as draft } from "../../src/cli/draft.ts";
+import { run as revise } from "../../src/cli/revise.ts";
+import { base } from "../../src/cli/trainBase.ts";
+import { statePaths, trainLoop } from "../../src/cli/trainLoop.ts";
+import { stage1, stage2 } from "../../src/cli/trainRevision.ts";
+import { tokenizerFor } from "../../src/cli/usage.ts";
+import { preset } from "../../src/model/config.ts";
+import { parseSafetensors } from "../../src/model/safetensors.ts";
+import { openDevice, RediffError } from "../../src/tensor/index.ts";
+import { createTrainer, defaultTrainOptions } from "../../src/train/base.ts";
+import { defaultStage1Options } from "../../src/train/stage1.ts";
+import { type Model, modelOf, type ModelName, models, seedsOf, type Sizes } from "./rows.ts";
+
+/** Where things are, and how large they are. */
+export interface Plan {
+  readonly out: string;
+  readonly sizes: Sizes;
+  /** A checkpoint to take as the base; undefined: it is trained here. */
+  readonly base: string | undefined;
+  /** The models that take part. */
+  readonly models: readonly Model[];
+}
+
+/** The models of these names with all that they are made from. Throws RediffError on a name that is none. */
+export function modelsFor(names: readonly string[]): readonly Model[] {
+  const wanted = new Set<ModelName>();
+  const add = (model: Model): void => {
+    if (model.training.kind !== "base") add(modelOf(model.training.from));
+    wanted.add(model.name);
+  };
+  for (const name of names) {
+    const model = models.find((candidate) => candidate.name === name);
+    if (!model)
+      throw new RediffError(`There is no model ${name}; there are ${models.map((one) => one.name).join(", ")}.`);
+    add(model);
+  }
+  return models.filter(({ name }) => wanted.has(name));
+}
+
+/** Folder of the run of a model with a seed, from 1. */
+const runFolder = ({ out }: Plan, model: Model, seed: number): string => join(out, "models", `${model.name}-${seed}`);
+
+/** Folder of its weights. */
+export const weightsOf = (plan: Plan, model: Model, seed: number): string =>
+  model.name === "base" && plan.base !== undefined
+    ? plan.base
+    : join(runFolder(plan, model, Math.min(seed, seedsOf(model, plan.sizes))), "model");
+
+/** What the weights of a folder are, whatever the folder is called. */
+export function weightsHash(folder: string): string {
+  const hash = createHash("sha256");
+  for (const file of ["config.json", "model.safetensors"]) hash.update(readFileSync(join(folder, file)));
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Trains what is missing. False when it was stopped; call again to go on. */
+export async function trainModels(plan: Plan): Promise<boolean> {
+  for (const model of plan.models)
+    for (let seed = 1; seed <= seedsOf(model, plan.sizes); seed++) {
+      if (isTrained(plan, model, seed)) continue;
+      console.log(`\n${model.name}, seed ${seed}`);
+      if (!(await train(plan, model, seed))) return false;
+    }
+  return true;
+}
+
+/** Whether the weights are those of the last step. */
+function isTrained(plan: Plan, model: Model, seed: number): boolean {
+  if (model.name === "base" && plan.base !== undefined) return true;
+  const file = join(weightsOf(plan, model, seed), "model.safetensors");
+  if (!existsSync(file)) return false;
+  const { metadata } = parseSafetensors(readFileSync(file), file);
+  return Number(metadata["step"]) >= model.steps(plan.sizes);
+}
+
+async function train(plan: Plan, model: Model, seed: number): Promise<boolean> {
+  const { sizes } = plan;
+  const { training } = model;
+  const folder = runFolder(plan, model, seed);
+  const common = Object.entries({
+    "--out": folder,
+    "--preset": sizes.preset,
+    "--steps": model.steps(sizes),
+    "--batch": sizes.batch,
+    // Models of one seed see the same flags in the same order, as far as each of them goes.
+    "--seed": training.kind === "base" ? 1 : 100 * seed,
+    "--sample-every": 0,
+  }).flatMap(([name, value]) => [name, String(value)]);
+  if (training.kind === "base") return base(common);
+  const init = weightsOf(plan, modelOf(training.from), seed);
+  if (training.kind === "mask") return trainMask(plan, model, seed, init, folder);
+  if (training.kind === "stage1") return stage1([...common, "--init", init, ...training.options]);
+
+  const [drafts, revisions] = [join(folder, "drafts.jsonl"), join(folder, "revisions.jsonl")];
+  // Flags that no training has seen: another seed for each model and run.
+  const flags = 1_000_000 + 1000 * seed + models.indexOf(model);
+  await draft(
+    Object.entries({
+      "--checkpoint": init,
+      "--out": drafts,
+      "--seed": flags,
+      "--count": sizes.drafts,
+      "--decoder": training.drafts,
+    }).flatMap(([name, value]) => [name, String(value)]),
+  );
+  await revise([drafts, "--out", revisions, "--checkpoint", init]);
+  return stage2([revisions, ...common, "--init", init]);
+}
+
+/** Mask prediction gone on with from the base as Stage I is: on its flags, canvas and learning rate, without a curriculum. */
+async function trainMask(plan: Plan, model: Model, seed: number, init: string, out: string): Promise<boolean> {
+  const { sizes } = plan;
+  const steps = model.steps(sizes);
+  const { peak, warmup, shares } = defaultStage1Options;
+  const { canvas } = preset(sizes.preset).text;
+  const device = await openDevice();
+  const options = {
+    ...defaultTrainOptions,
+    preset: sizes.preset,
+    seed: 100 * seed,
+    steps,
+    batch: sizes.batch,
+    peak,
+    warmup,
+    curriculum: [{ until: 1, canvas, shares }],
+    init,
+  };
+  const trainer = createTrainer(device, options, tokenizerFor(init), statePaths(out).resume);
+  const loop = { out, until: steps, saveEvery: 250, sampleEvery: 0 };
+  const { finished } = await trainLoop(trainer, loop, { score: () => Promise.reject(new Error("never asked for")) });
+  await device.close();
+  return finished;
+}

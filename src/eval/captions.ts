@@ -1,0 +1,37 @@
+/** Captions of many pictures, batch by batch. */
+import type { AnyRediff } from "../model/rediff.ts";
+import type { Tokenizer } from "../model/tokenizer.ts";
+import { captionImages, type CaptionOptions } from "../sample/caption.ts";
+import type { Decoder } from "../sample/decoder.ts";
+
+/** Captions decoded together: on lavapipe 64 take 7 % less processor time each than 32, and 11 % less than 8. */
+export const EVAL_BATCH = 64;
+
+export interface ManyOptions<Item> extends Omit<CaptionOptions, "history" | "onStep" | "draft"> {
+  /** Default: `EVAL_BATCH`. */
+  readonly batch?: number;
+  /** After each batch: its items and what was said of them. */
+  readonly onBatch?: (items: readonly Item[], texts: readonly string[]) => void;
+}
+
+/** What a model says of each item. `pixels` draws or reads a picture (3, S, S) when its batch comes. */
+export async function captionAll<Item>(
+  model: AnyRediff,
+  tokenizer: Tokenizer,
+  decoder: Decoder,
+  items: readonly Item[],
+  pixels: (item: Item, S: number) => Promise<Float32Array>,
+  { batch = EVAL_BATCH, onBatch, ...decode }: ManyOptions<Item>,
+): Promise<string[]> {
+  const S = model.config.vision.imageSize;
+  const said: string[] = [];
+  for (let from = 0; from < items.length; from += batch) {
+    const own = items.slice(from, from + batch);
+    const pictures: Float32Array[] = [];
+    for (const item of own) pictures.push(await pixels(item, S));
+    const texts = (await captionImages(model, tokenizer, pictures, decoder, decode)).map(({ text }) => text);
+    said.push(...texts);
+    onBatch?.(own, texts);
+  }
+  return said;
+}

@@ -1,0 +1,59 @@
+/** Weights from a file to the device, part by part: a model may be larger than the memory of the processor. */
+import { createParameters, createWeights, type Parameters, type ParameterSpec, isMatrix } from "../nn/parameters.ts";
+import type { Weight, WeightStorage } from "../nn/weight.ts";
+import { type Device, sizeOf, tensor } from "../tensor/index.ts";
+import { CheckpointError, type StoredTensor } from "./safetensors.ts";
+import { storedToF32 } from "./storedValues.ts";
+import type { TensorFile } from "./tensorFile.ts";
+
+/** Under which name a parameter is stored. */
+export type NameOf = (name: string) => string;
+
+/** The parameters of `specs` as trainable leaves, in f32. Names and shapes have been checked. */
+export const loadParameters = (
+  device: Device,
+  file: TensorFile,
+  specs: readonly ParameterSpec[],
+  nameOf: NameOf,
+): Parameters => createParameters(device, specs, ({ name }) => storedToF32(file.read(nameOf(name))));
+
+/**
+ * The weights of `specs` to use and not to train. Rows are read, sent and stored one part after the other, so that memory
+ * holds no tensor whole. Names and shapes have been checked. Throws CheckpointError for values that the storage cannot hold.
+ */
+export const loadForUse = (
+  device: Device,
+  file: TensorFile,
+  specs: readonly ParameterSpec[],
+  nameOf: NameOf,
+  storage: WeightStorage,
+): Promise<Parameters<Weight>> =>
+  createWeights(device, specs, storage, (spec, { start, end }) => {
+    const whole = start === 0 && end === spec.shape[0];
+    const stored = whole ? file.read(nameOf(spec.name)) : file.read(nameOf(spec.name), start, end);
+    const values = storedToF32(stored);
+    if (isMatrix(spec)) checkRange(values, stored, storage);
+    return tensor(device, values, [end - start, ...spec.shape.slice(1)], "f32", spec.name);
+  });
+
+/**
+ * Largest magnitude of each storage. f16 has more digits than bf16 and less range: a bf16 value from 2⁻¹⁷ to 65,504 is
+ * exact in it, and a smaller one off by at most 2⁻²⁵. Small integers need finite values.
+ */
+const largest: Readonly<Record<WeightStorage, number>> = {
+  f32: Infinity,
+  f16: 65_504,
+  int8: 3e38,
+  int4: 3e38,
+};
+
+function checkRange(values: Float32Array, { name, shape }: StoredTensor, storage: WeightStorage): void {
+  const limit = largest[storage];
+  if (limit === Infinity) return;
+  for (let i = 0; i < values.length; i++)
+    if (!(Math.abs(values[i]!) <= limit))
+      throw new CheckpointError(
+        `Tensor ${name} has a value of ${values[i]} (row ${Math.floor(i / sizeOf(shape.slice(1)))} of the part read), which ${storage} cannot hold. Load it as f32.`,
+        { name, value: values[i], storage },
+      );
+}

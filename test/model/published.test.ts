@@ -1,0 +1,368 @@
+/** Checkpoints in the layouts of real ones, made by the published code (test/goldens/published.py): they load and compute the same. */
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { loadModel, loadModelAs } from "../../src/model/checkpoint.ts";
+import { preset } from "../../src/model/config.ts";
+import { inFolder } from "../../src/model/files.ts";
+import { loadForUse } from "../../src/model/loadParameters.ts";
+import { assembleModel, openPublished } from "../../src/model/published/load.ts";
+import { parsePublished } from "../../src/model/published/config.ts";
+import { ourName, publishedName } from "../../src/model/published/names.ts";
+import { parameterSpecs, VISION } from "../../src/model/parameterSpecs.ts";
+import { type AnyRediff, disposeRediff, encodeImage } from "../../src/model/rediff.ts";
+import { CheckpointError, formatSafetensors, parseSafetensors } from "../../src/model/safetensors.ts";
+import { canvasLogits, IMAGE } from "../../src/model/sequence.ts";
+import { f32ToStored, storedToF32 } from "../../src/model/storedValues.ts";
+import { openTensorFile } from "../../src/model/tensorFile.ts";
+import { countParameters } from "../../src/nn/parameters.ts";
+import { dequantise, type Device, noGrad, openDevice, type Quantised, scope, tensor } from "../../src/tensor/index.ts";
+
+const folder = (name: string): string => fileURLToPath(new URL(`../goldens/published/${name}`, import.meta.url));
+const golden = JSON.parse(readFileSync(folder("golden.json"), "utf8")) as Record<"image" | "llava" | "llada", number[]>;
+const S = 21;
+const ids = Array.from({ length: 20 }, (_, i) => (7 * i) % 72);
+/** The formula of the script: a number in [-1, 1] for each index. */
+const pixels = Float32Array.from({ length: 3 * S * S }, (_, i) => Math.sin(1.7 * i + 0.31 + 0.013 * i));
+
+let device: Device;
+const scratch = mkdtempSync(join(tmpdir(), "published-"));
+before(async () => {
+  device = await openDevice();
+});
+after(async () => {
+  await device.close();
+  rmSync(scratch, { recursive: true });
+});
+
+/** The largest difference, in units of the largest golden value. */
+function distance(values: ArrayLike<number>, wanted: readonly number[]): number {
+  assert.equal(values.length, wanted.length);
+  const size = Math.max(...wanted.map(Math.abs));
+  return Math.max(...wanted.map((want, i) => Math.abs(values[i]! - want))) / size;
+}
+
+/** Distances of image tokens and of the logits of the last three ids from the golden ones. */
+function compare(model: AnyRediff): Promise<{ image: number; logits: number }> {
+  return noGrad(device, () =>
+    scope(device, async () => {
+      const image = encodeImage(model, tensor(device, pixels, [1, 3, S, S]));
+      const prompt = [...ids.slice(0, 4), IMAGE, ...ids.slice(4, 17)];
+      const logits = canvasLogits(model, [image], [prompt], tensor(device, ids.slice(17), [1, 3], "u32"));
+      return {
+        image: distance(await image.read(), golden.image),
+        logits: distance(await logits.read(), golden.llava),
+      };
+    }),
+  );
+}
+
+/** A copy of a golden folder with another config.json. */
+function changed(name: string, change: (config: Record<string, unknown>) => void): string {
+  const copy = join(scratch, `${name}-${Math.random()}`);
+  cpSync(folder(name), copy, { recursive: true });
+  const config = JSON.parse(readFileSync(join(copy, "config.json"), "utf8")) as Record<string, unknown>;
+  change(config);
+  writeFileSync(join(copy, "config.json"), JSON.stringify(config));
+  return copy;
+}
+
+const refuses = (load: () => unknown, ...patterns: RegExp[]): void =>
+  assert.throws(load, (error: unknown) => {
+    assert.ok(error instanceof CheckpointError, String(error));
+    for (const pattern of patterns) assert.match(error.message, pattern);
+    return true;
+  });
+
+describe("LLaDA-V's layout", () => {
+  test("loads, in shards and bf16, and agrees with LLaDA-V's own classes to 1e-5", async () => {
+    const model = loadModel(device, folder("llava"));
+    assert.deepEqual(model.config.tiling, {
+      pinpoints: [
+        [21, 21],
+        [21, 42],
+        [42, 21],
+        [42, 42],
+      ],
+      maxTiles: 4,
+    });
+    const { image, logits } = await compare(model);
+    assert.ok(image < 1e-5 && logits < 1e-5, `image tokens ${image}, logits ${logits}`);
+    disposeRediff(model);
+  });
+
+  // bf16 has 8 significant bits and all of these lie in f16's range: nothing is lost but the type.
+  test("loads to use, as f16, to the same 1e-5", async (t) => {
+    if (!device.gpu.features.has("shader-f16")) return t.skip("no shader-f16");
+    const model = await loadModelAs(device, folder("llava"), "f16");
+    const { image, logits } = await compare(model);
+    assert.ok(image < 1e-5 && logits < 1e-5, `image tokens ${image}, logits ${logits}`);
+    disposeRediff(model);
+  });
+
+  test("loads to use, as int8: every matrix within half a step of its largest value", async () => {
+    const model = await loadModelAs(device, folder("llava"), "int8");
+    const exact = loadModel(device, folder("llava"));
+    const name = "model.layers.1.mlp.down_proj.weight";
+    const weight = model.parameters.get(name) as Quantised;
+    const wanted = await exact.parameters.get(name)!.read();
+    const values = await scope(device, () => dequantise(weight).read());
+    // A step is at most 1/127 of the group's largest value; bf16 scales are rounded up, by 2^-8 of themselves.
+    const step = (Math.max(...wanted.map(Math.abs)) / 127) * (1 + 2 ** -7);
+    const far = Math.max(...wanted.map((want, i) => Math.abs(want - values[i]!)));
+    assert.ok(far > 0 && far <= step / 2, `${far} of a step of ${step}`);
+    disposeRediff(model);
+    disposeRediff(exact);
+  });
+
+  test("a value that the storage does not hold is refused, and nothing stays on the device", async () => {
+    const copy = changed("siglip", () => {});
+    const path = join(copy, "model.safetensors");
+    const { tensors, metadata } = parseSafetensors(readFileSync(path), path);
+    const name = "vision_model.encoder.layers.1.mlp.fc1.weight";
+    const spoiled = storedToF32(tensors.get(name)!);
+    spoiled[33] = 1e6;
+    const all = [...tensors.values()].map((one) =>
+      one.name === name ? f32ToStored(name, one.shape, spoiled, "F32") : one,
+    );
+    writeFileSync(path, formatSafetensors(all, metadata));
+    const { config, file } = openPublished(copy);
+    const specs = [{ name, shape: [config.vision!.mlp, config.vision!.width] }];
+    const before = device.pool.report().liveBytes;
+    await assert.rejects(
+      loadForUse(device, file, specs, (same) => same, "f16"),
+      (error: unknown) =>
+        error instanceof CheckpointError && /a value of 1000000 .*f16 cannot hold/.test(error.message),
+    );
+    file.close();
+    assert.equal(device.pool.report().liveBytes, before);
+  });
+
+  test("what LLaVA carries along is listed, not refused", () => {
+    const { unused, file } = openPublished(folder("llava"));
+    file.close();
+    assert.deepEqual([...unused].sort(), [`${VISION}post_layernorm.bias`, `${VISION}post_layernorm.weight`]);
+  });
+});
+
+describe("LLaDA's and SigLIP2's releases", () => {
+  test("make a model together; the language model agrees with LLaDA's own class to 1e-5", async () => {
+    const model = assembleModel(device, { text: folder("llada"), vision: folder("siglip") });
+    assert.deepEqual(
+      [...model.parameters.keys()].sort(),
+      parameterSpecs(model.config)
+        .map(({ name }) => name)
+        .sort(),
+    );
+    const far = await noGrad(device, () =>
+      scope(device, async () => {
+        const logits = canvasLogits(model, [], [ids.slice(0, 17)], tensor(device, ids.slice(17), [1, 3], "u32"));
+        return distance(await logits.read(), golden.llada);
+      }),
+    );
+    assert.ok(far < 1e-5, `logits ${far}`);
+    disposeRediff(model);
+  });
+
+  test("SigLIP2's pooling head, last layer, final norm and text side are listed as unused", () => {
+    const { unused, file, config } = openPublished(folder("siglip"));
+    file.close();
+    assert.equal(config.vision!.layers, 2);
+    for (const pattern of [
+      /^vision_model\.head\./,
+      /^vision_model\.encoder\.layers\.2\./,
+      /^text_model\./,
+      /^logit_scale$/,
+    ])
+      assert.ok(
+        unused.some((name) => pattern.test(name)),
+        String(pattern),
+      );
+    assert.ok(!unused.some((name) => /layers\.[01]\./.test(name) && name.startsWith("vision_model")));
+  });
+
+  test("a part alone is refused with the remedy", () => {
+    refuses(() => loadModel(device, folder("llada")), /holds a language model alone.*assembleModel/);
+    refuses(() => loadModel(device, folder("siglip")), /holds a vision tower alone/);
+    refuses(() => assembleModel(device, { text: folder("siglip"), vision: folder("siglip") }), /no language model/);
+  });
+
+  test("names go both ways, all of them", () => {
+    const { file } = openPublished(folder("llada"));
+    file.close();
+    for (const name of file.tensors.keys()) {
+      assert.notEqual(ourName(name), name);
+      assert.equal(publishedName(ourName(name), "llada"), name);
+    }
+    assert.equal(ourName("model.transformer.blocks.31.attn_out.weight"), "model.layers.31.self_attn.o_proj.weight");
+    assert.equal(ourName("vision_model.encoder.layers.3.mlp.fc1.bias"), `${VISION}encoder.layers.3.mlp.fc1.bias`);
+    assert.equal(ourName("model.transformer.blocks.x.attn_out.weight"), "model.transformer.blocks.x.attn_out.weight");
+  });
+});
+
+describe("the true sizes", () => {
+  const eightB = preset("llada-v-8b");
+
+  test("both forms of LLaDA-8B's configuration give them", () => {
+    const shared = { model_type: "llada", vocab_size: 126_464, rms_norm_eps: 1e-5, rope_theta: 500_000 };
+    const original = {
+      ...shared,
+      d_model: 4096,
+      n_heads: 32,
+      n_kv_heads: 32,
+      n_layers: 32,
+      mlp_hidden_size: 12_288,
+      embedding_size: 126_464,
+      rope: true,
+      block_type: "llama",
+      activation_type: "silu",
+      layer_norm_type: "rms",
+      weight_tying: false,
+      mask_token_id: 126_336,
+      eos_token_id: 126_081,
+      pad_token_id: 126_081,
+    };
+    const converted = {
+      ...shared,
+      hidden_size: 4096,
+      num_attention_heads: 32,
+      num_key_value_heads: 32,
+      num_hidden_layers: 32,
+      intermediate_size: 12_288,
+      rope_scaling: null,
+      tie_word_embeddings: false,
+      attention_bias: false,
+      bos_token_id: 128_000,
+    };
+    for (const given of [original, converted]) assert.deepEqual(parsePublished(given, "x").text, eightB.text);
+    assert.deepEqual(parsePublished(original, "x").tokens, { mask: 126_336, end: 126_081, pad: 126_081 });
+  });
+
+  test("the language model takes the bytes that the published index states", () => {
+    const text = parameterSpecs(eightB).filter(({ name }) => !/vision_tower|mm_projector|image_newline/.test(name));
+    assert.equal(2 * countParameters(text), 16_031_162_368);
+    assert.equal(new Set(text.map(({ name }) => publishedName(name, "llada"))).size, 291);
+  });
+});
+
+describe("what does not fit", () => {
+  test("missing, unexpected and misshapen tensors come in one error, by the names they have in the file", () => {
+    const other = changed("llada", (config) => {
+      config["n_layers"] = 3;
+      config["mlp_hidden_size"] = 64;
+    });
+    refuses(
+      () => assembleModel(device, { text: other, vision: folder("siglip") }),
+      /Missing \(9\): model\.layers\.2\.input_layernorm\.weight/,
+      /Of another shape \(6\): model\.transformer\.blocks\.0\.ff_proj\.weight is \(48, 32\), not \(64, 32\)/,
+    );
+    const fewer = changed("llada", (config) => (config["n_layers"] = 1));
+    refuses(
+      () => assembleModel(device, { text: fewer, vision: folder("siglip") }),
+      /Unexpected \(9\): model\.transformer\.blocks\.1\./,
+    );
+  });
+
+  test("settings that the model would not follow are refused by name, all at once", () => {
+    refuses(
+      () =>
+        loadModel(
+          device,
+          changed("llava", (config) =>
+            Object.assign(config, {
+              num_key_value_heads: 1,
+              attention_bias: true,
+              rope_scaling: { type: "linear", factor: 2 },
+              mm_projector_type: "linear",
+              image_aspect_ratio: "pad",
+            }),
+          ),
+        ),
+      /num_key_value_heads is 1 for 2 heads, but grouped queries/,
+      /attention_bias is true/,
+      /rope_scaling is \{"type":"linear","factor":2\}, but angles are not scaled/,
+      /mm_projector_type is "linear"/,
+      /image_aspect_ratio is "pad"/,
+    );
+    refuses(
+      () => openPublished(changed("llada", (config) => delete config["rope"] && (config["n_kv_heads"] = 1))),
+      /rope is false by default, but positions are rotary/,
+      /n_kv_heads is 1/,
+    );
+    refuses(
+      () => openPublished(changed("llada", (config) => Object.assign(config, { d_model: "32", n_heads: -2 }))),
+      /d_model is "32"/,
+      /n_heads is -2/,
+    );
+    refuses(() => openPublished(changed("llada", (config) => (config["n_heads"] = 32))), /heads of an even width/);
+    refuses(
+      () => openPublished(changed("llava", (config) => (config["model_type"] = "llama"))),
+      /model_type is "llama"; there are llada, llava_llada/,
+    );
+  });
+
+  test("a tower that is only named must be the one whose sizes are known", () => {
+    const named = (tower: string): string =>
+      changed("llava", (config) => {
+        delete config["vision_config"];
+        config["mm_vision_tower"] = tower;
+        config["mm_hidden_size"] = 1152;
+      });
+    const { config, file } = openPublished(named("google/siglip2-so400m-patch14-384"));
+    file.close();
+    assert.deepEqual(config.vision, {
+      imageSize: 384,
+      patch: 14,
+      width: 1152,
+      layers: 26,
+      heads: 16,
+      mlp: 4304,
+      eps: 1e-6,
+    });
+    refuses(
+      () => openPublished(named("google/siglip-base-patch16-224")),
+      /whose sizes are not known; add them as vision_config/,
+    );
+  });
+
+  test("pictures prepared otherwise", () => {
+    const copy = changed("siglip", () => {});
+    const prepared = (fields: object) => writeFileSync(join(copy, "preprocessor_config.json"), JSON.stringify(fields));
+    prepared({
+      size: { height: 21, width: 21 },
+      resample: 3,
+      rescale_factor: 1 / 255,
+      image_mean: [0.5, 0.5, 0.5],
+      do_resize: true,
+    });
+    openPublished(copy).file.close();
+    prepared({ size: { height: 28, width: 28 }, image_mean: [0.48, 0.45, 0.4] });
+    refuses(() => openPublished(copy), /size: must be 21 by 21/, /image_mean: must be 0.5 for each colour/);
+  });
+
+  test("an index that lies", () => {
+    const copy = changed("llada", () => {});
+    const path = join(copy, "model.safetensors.index.json");
+    const index = JSON.parse(readFileSync(path, "utf8")) as { weight_map: Record<string, string> };
+    const withMap = (map: Record<string, string>): string => {
+      writeFileSync(path, JSON.stringify({ weight_map: map }));
+      return copy;
+    };
+    const open = (where: string) => openTensorFile(where, inFolder(where));
+    const { "model.transformer.wte.weight": wte, ...rest } = index.weight_map;
+    refuses(() => open(withMap(rest)), /1 of the files are not named \(model\.transformer\.wte\.weight\)/);
+    refuses(
+      () => open(withMap({ ...index.weight_map, "no.such": wte! })),
+      /1 tensors that it names are in no file \(no\.such\)/,
+    );
+    refuses(
+      () => open(withMap({ ...index.weight_map, a: "model-9.safetensors" })),
+      /names model-9\.safetensors, which is not in/,
+    );
+    refuses(() => open(withMap({ a: "../secret.safetensors" })), /names of files beside it/);
+    refuses(() => open(scratch), /neither model\.safetensors nor/);
+  });
+});
