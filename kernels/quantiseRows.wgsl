@@ -47,8 +47,8 @@ fn quantiseGroup(n: u32, g: u32) -> u32 {
     below = min(below, w[n * params.K + k]);
     above = max(above, w[n * params.K + k]);
   }
-  let scale = scaleOf(-below, above);
-  let inverse = select(1.0 / bitcast<f32>(scale << 16u), 0.0, scale == 0u);
+  let scale = scaleOf(abs(below), abs(above)); // the largest of values that are none but −0 may be −0
+  let inverse = 1.0 / bitcast<f32>(scale << 16u);
   let perWord = 32u / BITS;
   for (var k = first; k < end; k += perWord) {
     var word = 0u;
@@ -62,7 +62,7 @@ fn quantiseGroup(n: u32, g: u32) -> u32 {
   for (var k = (end + perWord - 1u) / perWord * perWord; first < params.K && k < padded; k += perWord) {
     words[n * params.rowWords + k / perWord] = 0u;
   }
-  return scale;
+  return select(scale, 0u, first >= params.K);
 }
 
 // From the magnitudes of the extremes below and above zero.
@@ -70,7 +70,8 @@ fn scaleOf(below: f32, above: f32) -> u32 {
   let magnitude = max(
     bf16AtLeast(max(below, above), f32(LEVELS)),
     bf16AtLeast(min(below, above), f32(LEVELS) - 0.5));
-  return select(magnitude, magnitude | 0x8000u, above > below);
+  let sized = max(magnitude, 0x0080u); // the smallest whose inverse is an f32
+  return select(sized, sized | 0x8000u, above > below);
 }
 
 fn bf16AtLeast(largest: f32, parts: f32) -> u32 {

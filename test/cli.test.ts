@@ -102,7 +102,7 @@ describe("caption", () => {
     refused(await caption(folder), /folder|director/i);
     for (const [bytes, pattern] of [
       [readFileSync(flag).subarray(0, 60), /complete|too early/],
-      [Buffer.from("not a picture"), /only PNG and JPEG/],
+      [Buffer.from("not a picture"), /only PNG, JPEG and WebP/],
       [Buffer.alloc(0), /empty/],
     ] as const) {
       writeFileSync(broken, bytes);

@@ -102,11 +102,15 @@ export interface Judged extends Relation {
   readonly verdict: Verdict;
 }
 
+/** Sums of equal things in another order differ by this much and mean nothing. */
+const ROUNDING = 1e-9;
+
 export function verdictOf(interval: Interval | undefined, below: number | undefined): Verdict {
   if (!interval || !Number.isFinite(interval.value)) return "not measured";
-  const { low, high } = interval;
-  if (below !== undefined) return high < below ? "true" : low > below ? "false" : "undecided";
-  return low > 0 ? "true" : high < 0 ? "false" : "undecided";
+  const bound = below ?? 0;
+  const [isAbove, isBelow] = [interval.low > bound + ROUNDING, interval.high < bound - ROUNDING];
+  if (!isAbove && !isBelow) return "undecided";
+  return isAbove === (below === undefined) ? "true" : "false";
 }
 
 export const judge = (results: Results): Judged[] =>

@@ -76,7 +76,7 @@ export async function createWeights(
       weights.set(
         spec.name,
         isMatrix(spec)
-          ? createWeight(device, [rows, sizeOf(rest)], storage, (range) => rowsOf(spec, range), spec.name)
+          ? await createWeight(device, [rows, sizeOf(rest)], storage, (range) => rowsOf(spec, range), spec.name)
           : keep(rowsOf(spec, { start: 0, end: rows })),
       );
       await device.flush();

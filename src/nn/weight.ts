@@ -78,28 +78,36 @@ export function rowRanges(
 }
 
 /**
- * A matrix (out, in) from its rows, which are asked for part by part as f32 and let go. It belongs to no scope; free it with
- * `disposeWeight`. Throws LimitError for storage f16 on an adapter without shader-f16.
+ * A matrix (out, in) from its rows, which are asked for part by part as f32 and let go: each is on the device before the next
+ * is made. It belongs to no scope; free it with `disposeWeight`. Throws LimitError for storage f16 on an adapter without
+ * shader-f16; where a part fails, those before it are freed.
  */
-export function createWeight(
+export async function createWeight(
   device: Device,
   [rows, columns]: readonly [number, number],
   storage: WeightStorage,
   rowsOf: (range: RowRange) => Tensor,
   label: string,
-): Weight {
+): Promise<Weight> {
   const limit = device.maxBindingBytes;
-  // What arrives is f32, and must fit as well.
-  const shards = rowRanges(rows, columns, "f32", limit, label).map((range) => {
-    const given = rowsOf(range);
-    const shard = stored(given, storage, label);
-    if (shard !== given) given.dispose();
-    if (!(shard instanceof Tensor)) {
-      keep(shard.words);
-      keep(shard.scales);
-    } else keep(shard);
-    return shard;
-  });
+  const shards: (Tensor | Quantised)[] = [];
+  try {
+    // What arrives is f32, and must fit as well.
+    for (const range of rowRanges(rows, columns, "f32", limit, label)) {
+      const given = rowsOf(range);
+      const shard = stored(given, storage, label);
+      if (shard !== given) given.dispose();
+      if (!(shard instanceof Tensor)) {
+        keep(shard.words);
+        keep(shard.scales);
+      } else keep(shard);
+      shards.push(shard);
+      await device.flush();
+    }
+  } catch (error) {
+    disposeWeight({ shape: [rows, columns], shards });
+    throw error;
+  }
   return shards.length === 1 ? shards[0]! : { shape: [rows, columns], shards };
 }
 

@@ -75,7 +75,7 @@ export function quantiseRows(values: ArrayLike<number>, N: number, K: number, fo
       const scale = scaleOf(below, above, L);
       scales[n * row.scales + (g >> 1)]! |= scale << (16 * (g & 1));
       // In f32, as the GPU does it: both then choose the same integers.
-      const inverse = scale === 0 ? 0 : Math.fround(1 / bf16(scale));
+      const inverse = Math.fround(1 / bf16(scale));
       const at = n * row.words;
       for (let i = start; i < end; i++) {
         const k = i - n * K;
@@ -119,12 +119,14 @@ export function bf16(bits: number): number {
   return float[0]!;
 }
 
-/** Bits of the scale of a group with these extremes, `below` <= 0 <= `above`. 0 where both are 0. */
+/** Bits of the smallest scale whose inverse is an f32: groups of zeros, or of less than it, have that. */
+const TINY = 0x0080;
+
+/** Bits of the scale of a group with these extremes, `below` <= 0 <= `above`. */
 function scaleOf(below: number, above: number, L: number): number {
-  const positive = -below >= above;
-  const [largest, other] = positive ? [-below, above] : [above, -below];
-  const magnitude = Math.max(bf16AtLeast(largest, L), bf16AtLeast(other, L - 0.5));
-  return magnitude === 0 || positive ? magnitude : magnitude | 0x8000;
+  const deep = Math.abs(below);
+  const magnitude = Math.max(TINY, bf16AtLeast(Math.max(deep, above), L), bf16AtLeast(Math.min(deep, above), L - 0.5));
+  return above > deep ? magnitude | 0x8000 : magnitude;
 }
 
 /** Bits of the smallest bf16 s with L·s >= largest. */

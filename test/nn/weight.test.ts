@@ -45,7 +45,7 @@ describe("an adapter that binds 8 KiB", () => {
     test(`linear and lookUp of a matrix in parts, ${storage}`, async (context) => {
       if (storage === "f16" && !device.gpu.features.has("shader-f16")) return context.skip("no shader-f16");
       const start = device.memory().liveBytes;
-      const weight = createWeight(device, [OUT, IN], storage, rowsOf(device), "w");
+      const weight = await createWeight(device, [OUT, IN], storage, rowsOf(device), "w");
       assert.ok(shardsOf(weight).length > 6, `${shardsOf(weight).length} parts`);
       assert.deepEqual([...weight.shape], [OUT, IN]);
       await noGrad(device, () =>
@@ -91,7 +91,7 @@ test("parts cover all rows once, and each fits", () => {
 test("trained parts give gradients to x and to each part; a quantised weight to x alone", async () => {
   const device = await openDevice({ maxBindingBytes: 16_384 });
   await scope(device, async () => {
-    const weight = createWeight(device, [OUT, IN], "f32", rowsOf(device), "w");
+    const weight = await createWeight(device, [OUT, IN], "f32", rowsOf(device), "w");
     const shards = shardsOf(weight) as Tensor[];
     for (const shard of shards) shard.requiresGrad = true;
     const x = tensor(

@@ -20,7 +20,7 @@ const format = fc.record({
 const value = fc.oneof(
   fc.double({ min: -2.9e38, max: 2.9e38, noNaN: true }),
   fc.double({ min: -2, max: 2, noNaN: true }),
-  fc.constantFrom(0, 1e-30, -1e-30, 2.9e38, 1e-45),
+  fc.constantFrom(0, -0, 1e-30, -1e-30, 2.9e38, 1e-45),
 );
 /** Rows of up to three groups and some. */
 const matrix = fc

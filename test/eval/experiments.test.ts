@@ -1,0 +1,112 @@
+/** `npm run experiments` through everything in the nano size: training, captions, results, tables, figures and report. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { Results } from "../../bench/experiments/results.ts";
+import { models, readings } from "../../bench/experiments/rows.ts";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "rediff-experiments-"));
+const out = join(folder, "nano");
+after(() => rmSync(folder, { recursive: true }));
+
+function experiments(...args: string[]): Promise<{ code: number | null; text: string; error: string }> {
+  return new Promise((resolve) => {
+    const argv = ["--import", "tsx", join(root, "bench/experiments/main.ts"), "--out", out, ...args];
+    const child = spawn(process.execPath, argv, { cwd: root });
+    let [text, error] = ["", ""];
+    child.stdout.on("data", (data: Buffer) => (text += data.toString()));
+    child.stderr.on("data", (data: Buffer) => (error += data.toString()));
+    child.on("close", (code) => resolve({ code, text, error }));
+  });
+}
+
+const read = (name: string): string => readFileSync(join(out, name), "utf8");
+const results = (): Results => JSON.parse(read("results.json")) as Results;
+
+test("one command trains, measures, judges and draws; again, it does none of it twice", async () => {
+  const first = await experiments("--preset", "nano");
+  assert.equal(first.code, 0, first.error);
+  const { readings: measured, repairs, examples, sizes } = results();
+  assert.deepEqual(
+    measured.map(({ name }) => name),
+    readings.map(({ name }) => name),
+  );
+  for (const { name, cells } of measured)
+    for (const { runs } of cells) {
+      const runsWanted =
+        { base: 1, "base-refine": 1 }[name] ??
+        (models.find((model) => model.name === name)?.headline === false ? 1 : 2);
+      assert.equal(runs.length, runsWanted, name);
+      for (const { facts, capture } of runs) {
+        assert.equal(facts.total.length, sizes.flags);
+        assert.ok(facts.total.every((total) => total > 0));
+        assert.equal(capture.length, 22, "the real flags of the val split");
+      }
+    }
+  assert.deepEqual(
+    repairs.map(({ reading }) => reading),
+    ["base-refine", "stage1", "stage2", "rediff"],
+  );
+  assert.ok(examples.length >= 4 && examples.every(({ captions }) => captions.every(({ steps }) => steps.length > 0)));
+
+  const tables = read("tables.md");
+  for (const title of ["Table 2", "Table 3", "Table 4", "Table 5", "Table 6", "Appendix A", "Relations"])
+    assert.ok(tables.includes(`### ${title}`), title);
+  const page = read("report.html");
+  for (const part of ["Figure 1c", "<svg", "Figure 3", "Figure 4", "data:image/png;base64,", "Appendix A"])
+    assert.ok(page.includes(part), part);
+  // It stands alone: nothing is fetched but what is named by a namespace.
+  assert.doesNotMatch(page, /(?:src|href)="(?!data:)/);
+  assert.ok(existsSync(join(out, "figures", "speed-f1.svg")));
+
+  // A kill in the middle: one file of captions cut off within a line, another gone.
+  const captions = readdirSync(join(out, "captions")).map((name) => join(out, "captions", name));
+  const [cut, gone, ...kept] = captions as [string, string, ...string[]];
+  const [cutText, goneText] = [readFileSync(cut, "utf8"), readFileSync(gone, "utf8")];
+  writeFileSync(cut, cutText.slice(0, cutText.length / 2));
+  rmSync(gone);
+  const times = kept.map((path) => statSync(path).mtimeMs);
+  const before = { readings: JSON.stringify(measured), repairs: JSON.stringify(repairs) };
+  const second = await experiments("--preset", "nano");
+  assert.equal(second.code, 0, second.error);
+  assert.equal(readFileSync(gone, "utf8"), goneText);
+  assert.deepEqual(
+    kept.map((path) => statSync(path).mtimeMs),
+    times,
+  );
+  assert.doesNotMatch(second.text + second.error, /step 1\//, "nothing is trained again");
+  assert.equal(JSON.stringify(results().readings), before.readings);
+  assert.equal(JSON.stringify(results().repairs), before.repairs);
+
+  const other = await experiments("--preset", "nano", "--stage1-steps", "5");
+  assert.match(other.error, /was begun with .*Give another --out/);
+  assert.equal(other.code, 2);
+
+  // From the results alone.
+  for (const name of ["tables.md", "report.html"]) rmSync(join(out, name));
+  rmSync(join(out, "captions"), { recursive: true });
+  rmSync(join(out, "models"), { recursive: true });
+  const report = await experiments("--report-only");
+  assert.equal(report.code, 0, report.error);
+  assert.equal(read("tables.md"), tables);
+});
+
+test("bad options are refused in a line", async () => {
+  for (const [args, pattern] of [
+    [["--only", "stage9"], /There is no model stage9; there are base, mask/],
+    [["--flags", "many"], /--flags must be a whole number/],
+    [["--real", "some"], /--real must be one of all, train/],
+    [["--report-only", "--out", join(folder, "nothing")], /There are no results in .*Run `npm run experiments` first/],
+    [["--preset"], /--preset/],
+  ] as const) {
+    const { code, error } = await experiments(...args);
+    assert.match(error, pattern);
+    assert.doesNotMatch(error, /\n {4}at /, "no stack");
+    assert.equal(code, 2);
+  }
+});
