@@ -3,13 +3,15 @@
 //
 //   y[n,c] = f(a[at_a(n) + c·aC], b[at_b(n) + c·bC])      at(n) = Σ_i digit_i(n) · stride_i, digits in the base n1 … n4
 //
-// The host merges axes first: equal shapes are one row, a bias is one outer axis. Where strides allow, Vector is vec4f and
-// all sizes and strides count vectors.
+// The host merges axes first: equal shapes are one row, a bias is one outer axis. Where strides allow, Vector is vec4f, and
+// sizes and strides count vectors, except those of an operand that repeats one number along the columns.
 
 override LANES: u32 = 8;
 override AXES: u32 = 1; // Outer axes, 1 to 5.
 
 alias Vector = f32;
+alias Left = f32;  // Vector, or f32 where a repeats one number along the columns.
+alias Right = f32; // As Left, of b.
 
 struct Params {
   N: u32,
@@ -22,8 +24,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Vector>;        // broadcasts to (N, C)
-@group(0) @binding(2) var<storage, read> b: array<Vector>;        // broadcasts to (N, C)
+@group(0) @binding(1) var<storage, read> a: array<Left>;          // broadcasts to (N, C)
+@group(0) @binding(2) var<storage, read> b: array<Right>;         // broadcasts to (N, C)
 @group(0) @binding(3) var<storage, read_write> y: array<Vector>;  // (N, C)
 
 @compute @workgroup_size(LANES)
@@ -34,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var n = group.y * params.rows; n < end; n++) {
     let at = rowsOf(n);
     for (var c = first; c < last; c += LANES) {
-      y[n * params.C + c] = f(a[at.x + c * params.aC], b[at.y + c * params.bC]);
+      y[n * params.C + c] = f(Vector(a[at.x + c * params.aC]), Vector(b[at.y + c * params.bC]));
     }
   }
 }

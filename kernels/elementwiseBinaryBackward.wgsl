@@ -9,6 +9,8 @@ override NEEDS_A: bool = true;
 override NEEDS_B: bool = true;
 
 alias Vector = f32;
+alias Left = f32;  // Vector, or f32 where a repeats one number along the columns.
+alias Right = f32; // As Left, of b.
 
 struct Params {
   N: u32,
@@ -21,8 +23,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<Vector>;         // broadcasts to (N, C)
-@group(0) @binding(2) var<storage, read> b: array<Vector>;         // broadcasts to (N, C)
+@group(0) @binding(1) var<storage, read> a: array<Left>;           // broadcasts to (N, C)
+@group(0) @binding(2) var<storage, read> b: array<Right>;          // broadcasts to (N, C)
 @group(0) @binding(3) var<storage, read> dy: array<Vector>;        // (N, C)
 @group(0) @binding(4) var<storage, read_write> da: array<Vector>;  // (N, C), or unused
 @group(0) @binding(5) var<storage, read_write> db: array<Vector>;  // (N, C), or unused
@@ -37,8 +39,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var c = first; c < last; c += LANES) {
       let i = n * params.C + c;
       let d = dy[i];
-      let valueA = a[at.x + c * params.aC];
-      let valueB = b[at.y + c * params.bC];
+      let valueA = Vector(a[at.x + c * params.aC]);
+      let valueB = Vector(b[at.y + c * params.bC]);
       if (NEEDS_A) {
         da[i] = slopeA(d, valueA, valueB);
       }

@@ -42,8 +42,7 @@ const reports = await soak(device, {
     ),
 });
 await device.close();
-// A kilobyte a step. The process swings by some 30 MiB on lavapipe, so near this bound read the heap beside it, or run longer.
-const grown = growth(reports, { rssPerStep: 1024, slowdown: 1.3 });
+const grown = growth(reports, { rssPerStep: 1024, heapPerStep: 128, slowdown: 1.3 });
 for (const line of grown) console.error(line);
 if (grown.length) process.exitCode = 1;
 else console.log(`Nothing grew in ${steps} steps.`);

@@ -221,14 +221,13 @@ function plan(
       `${name}: broadcasting takes at most six axes that do not merge; the result is ${showShape(shape)}.`,
       { shape },
     );
-  // The last vector of one unbroken row may reach into the padding of its buffers, which is theirs.
-  const flat = axes.length === 0;
-  const vector =
-    last.a === 1 &&
-    last.b === 1 &&
-    (flat || (last.n % 4 === 0 && axes.every((axis) => axis.a % 4 === 0 && axis.b % 4 === 0)));
-  const width = vector ? 4 : 1;
-  const C = Math.ceil(last.n / width);
+  // Vectors of four, where the rows of each operand divide by four or repeat one number. The last vector of one unbroken
+  // row may reach into the padding of its buffers, which is theirs.
+  const inVectors = (operand: "a" | "b"): boolean =>
+    last[operand] === 0 || axes.every((axis) => axis[operand] % 4 === 0);
+  const isWide = axes.length === 0 || (last.n % 4 === 0 && inVectors("a") && inVectors("b"));
+  const [widthA, widthB] = [isWide && last.a ? 4 : 1, isWide && last.b ? 4 : 1];
+  const C = Math.ceil(last.n / (isWide ? 4 : 1));
   const N = axes.reduce((product, { n }) => product * n, 1);
   const { workgroups, overrides, steps, rows } = spreadRows(a.device, N, C);
   // The outermost axis has number 0 and needs no division; the others count from the innermost.
@@ -245,20 +244,24 @@ function plan(
       n2: two.n,
       n3: three.n,
       n4: four.n,
-      a0: outermost.a / width,
-      a1: one.a / width,
-      a2: two.a / width,
-      a3: three.a / width,
-      a4: four.a / width,
+      a0: outermost.a / widthA,
+      a1: one.a / widthA,
+      a2: two.a / widthA,
+      a3: three.a / widthA,
+      a4: four.a / widthA,
       aC: last.a,
-      b0: outermost.b / width,
-      b1: one.b / width,
-      b2: two.b / width,
-      b3: three.b / width,
-      b4: four.b / width,
+      b0: outermost.b / widthB,
+      b1: one.b / widthB,
+      b2: two.b / widthB,
+      b3: three.b / widthB,
+      b4: four.b / widthB,
       bC: last.b,
     },
-    types: { Vector: vector ? "vec4f" : "f32" },
+    types: {
+      Vector: isWide ? "vec4f" : "f32",
+      Left: widthA === 4 ? "vec4f" : "f32",
+      Right: widthB === 4 ? "vec4f" : "f32",
+    },
     overrides: { LANES: overrides.LANES, AXES: Math.max(1, axes.length) },
     workgroups,
   };

@@ -105,6 +105,11 @@ const broadcasts: Readonly<Record<string, (N: number, C: number) => readonly [re
     ],
   };
 
+const broadcast = (a: readonly number[], b: readonly number[]): number[] => {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, i) => Math.max(a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1));
+};
+
 const at = (out: readonly number[], shape: readonly number[], i: number): number => {
   let index = 0;
   for (let axis = out.length - 1, rest = i, stride = 1; axis >= 0; axis--) {
@@ -135,18 +140,18 @@ const binaryCases = Object.entries(binaryRows).flatMap(([name, row]) =>
           return { a: { shape: a, draw }, b: { shape: b, draw: name === "div" ? awayFromZero : draw } };
         },
         reference: ({ a, b }) => {
-          const rank = Math.max(a!.shape.length, b!.shape.length);
-          const out = Array.from({ length: rank }, (_, i) =>
-            Math.max(a!.shape[i - rank + a!.shape.length] ?? 1, b!.shape[i - rank + b!.shape.length] ?? 1),
-          );
+          const out = broadcast(a!.shape, b!.shape);
           return { y: filled(out, (i) => row.f(a!.data[at(out, a!.shape, i)]!, b!.data[at(out, b!.shape, i)]!)) };
         },
         run: ({ a, b }) => ({ y: (ops as unknown as Record<string, (a: Tensor, b: Tensor) => Tensor>)[name]!(a!, b!) }),
         differentiable: ["a", "b"],
         tolerance: 2e-6,
         edges: way === "same" ? [{ params: { N: 1, C: 12 }, values: { a: extremes, b: [1.5, -2, 1, 0.25] } }] : [],
-        flops: ({ N, C }) => elements([N, C]),
-        bytes: ({ N, C }) => 12 * N * C,
+        flops: ({ N, C }) => elements(broadcast(...shapes(N, C))),
+        bytes: ({ N, C }) => {
+          const [a, b] = shapes(N, C);
+          return 4 * (elements(a) + elements(b) + elements(broadcast(a, b)));
+        },
         bench: [
           { N: 2688, C: 128 },
           { N: 2688, C: 512 },
