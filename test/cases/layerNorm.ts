@@ -44,16 +44,22 @@ export default defineCase({
 export const mutants: readonly Mutant[] = [
   {
     kernel: "layerNorm",
-    find: "let centred = x[row + c] - mean;",
-    replace: "let centred = x[row + c];",
-    why: "the variance is taken around 0",
+    find: "seen * apart * apart",
+    replace: "apart",
+    why: "lanes are merged as if they had one mean",
   },
-  { kernel: "layerNorm", find: "* scale * g[c] + b[c]", replace: "* scale * g[c]", why: "the bias is forgotten" },
+  { kernel: "layerNorm", find: "away * (value - own)", replace: "away * away", why: "squares are around an old mean" },
   {
     kernel: "layerNorm",
-    find: "r[n] = scale;",
-    replace: "r[n] = 1.0;",
-    why: "the saved scale is wrong, which only the gradient shows",
+    find: "* lower.y * gain + bias",
+    replace: "* lower.y * gain",
+    why: "every other row forgets the bias",
+  },
+  {
+    kernel: "layerNorm",
+    find: "r[other] = lower.y;",
+    replace: "r[other] = upper.y;",
+    why: "every other row keeps a wrong r",
   },
   { kernel: "layerNormBackward", find: " - meanD - h", replace: " - h", why: "the mean of d is not removed" },
   {
