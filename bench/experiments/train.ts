@@ -115,7 +115,7 @@ async function train(plan: Plan, model: Model, seed: number): Promise<boolean> {
 async function trainMask(plan: Plan, model: Model, seed: number, init: string, out: string): Promise<boolean> {
   const { sizes } = plan;
   const steps = model.steps(sizes);
-  const { peak, warmup, shares } = defaultStage1Options;
+  const { peak, warmup, shares, visionRate = 1 } = defaultStage1Options;
   const { canvas } = preset(sizes.preset).text;
   const device = await openDevice();
   const options = {
@@ -126,6 +126,7 @@ async function trainMask(plan: Plan, model: Model, seed: number, init: string, o
     batch: sizes.batch,
     peak,
     warmup,
+    visionRate,
     curriculum: [{ until: 1, canvas, shares }],
     init,
   };

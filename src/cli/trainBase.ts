@@ -17,6 +17,9 @@ import {
   shown,
   statePaths,
   trainLoop,
+  visionRateHelp,
+  visionRateOf,
+  visionRateOption,
 } from "./trainLoop.ts";
 import { decimal, oneOf, parse, tokenizerFor } from "./usage.ts";
 
@@ -33,7 +36,7 @@ ${commonHelp("base", defaultTrainOptions, "16 hold-out flags", 1000)}
   --vision DIR       weights that vision encoder and projector begin with: runs/vision/model of \`rediff train vision\`
   --text DIR         weights that everything else begins with, of any model with the same text side
   --init DIR         weights that the whole model begins with
-  --vision-rate X    share of the learning rate that the vision encoder takes (default 1; 0 leaves it as it is)
+${visionRateHelp(defaultTrainOptions)}
 ${dataHelp}`;
 
 export const visionHelp = `rediff train vision [options]
@@ -50,7 +53,7 @@ export async function base(args: readonly string[]): Promise<boolean> {
     vision: { type: "string" },
     text: { type: "string" },
     init: { type: "string" },
-    "vision-rate": { type: "string" },
+    ...visionRateOption,
     data: { type: "string" },
   });
   if (values.help) return shown(baseHelp);
@@ -65,9 +68,7 @@ export async function base(args: readonly string[]): Promise<boolean> {
     ...(vision === undefined ? {} : { vision }),
     ...(text === undefined ? {} : { text }),
     ...(init === undefined ? {} : { init }),
-    ...(values["vision-rate"] === undefined
-      ? {}
-      : { visionRate: decimal("vision-rate", values["vision-rate"], 1, { max: 1 }) }),
+    ...visionRateOf(values),
     ...dataOption(values.data),
   };
   const loop = loopOptions(values, "base", options.steps, 1000);

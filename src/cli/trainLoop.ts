@@ -45,6 +45,17 @@ export const commonHelp = (stage: string, defaults: RunOptions, score: string, s
   --accumulate N     add up the gradients of N parts of a batch: less memory, equal to rounding (default 1)
   --recompute        run layers again in backward instead of keeping activations: less memory, slower, equal to the bit`;
 
+/** The option of the stages whose model has a vision encoder that may have been trained before. */
+export const visionRateOption = { "vision-rate": { type: "string" } } as const;
+
+export const visionRateHelp = ({ visionRate = 1 }: RunOptions): string =>
+  `  --vision-rate X    share of the learning rate that the vision encoder takes (default ${visionRate}; 0 leaves it as it is, which is faster)`;
+
+export const visionRateOf = (values: { readonly "vision-rate"?: string }): Pick<RunOptions, "visionRate"> =>
+  values["vision-rate"] === undefined
+    ? {}
+    : { visionRate: decimal("vision-rate", values["vision-rate"], 1, { max: 1 }) };
+
 /** The options of a run, from defaults and what the user gave. */
 export function runOptions<Options extends RunOptions>(values: CommonValues, defaults: Options): Options {
   const batch = wholeNumber("batch", values.batch, defaults.batch, { max: 4096 });

@@ -23,6 +23,9 @@ import {
   shown,
   statePaths,
   trainLoop,
+  visionRateHelp,
+  visionRateOf,
+  visionRateOption,
 } from "./trainLoop.ts";
 import { decimal, oneOf, parse, shippedCheckpoint, tokenizerFor, UsageError } from "./usage.ts";
 
@@ -31,6 +34,7 @@ const revisionHelp = `  --init DIR         weights to begin with (default: the s
   --replacement X    probability of a random token at a visible position, or dynamic (default: the recipe's)
   --hallucinations X share of answers with a false phrase (default ${defaultStage1Options.hallucinations})
   --noise NAME       levels of noise: ${noiseNames.join(" or ")} (default ${defaultStage1Options.noise}, the paper's)
+${visionRateHelp(defaultStage1Options)}
 ${dataHelp}`;
 
 export const stage1Help = `rediff train stage1 [options]
@@ -55,6 +59,7 @@ const revisionOptions = {
   replacement: { type: "string" },
   hallucinations: { type: "string" },
   noise: { type: "string" },
+  ...visionRateOption,
   data: { type: "string" },
 } as const;
 
@@ -75,7 +80,9 @@ function optionsOf<Options extends Stage1Options>(values: Values, defaults: Opti
     ...(replacement === undefined
       ? {}
       : { replacement: replacement === "dynamic" ? replacement : decimal("replacement", replacement, 0, { max: 1 }) }),
-    ...(init === "none" ? {} : { init }),
+    // Eyes that have never seen must learn.
+    ...(init === "none" ? { visionRate: 1 } : { init }),
+    ...visionRateOf(values),
     ...dataOption(values.data),
   };
 }

@@ -34,8 +34,6 @@ export interface TrainOptions extends RunOptions {
   readonly init?: string;
   readonly vision?: string;
   readonly text?: string;
-  /** Share of the learning rate that the vision encoder takes: below 1 for one that was trained before. Default: 1. */
-  readonly visionRate?: number;
   /** Shares of sources, where it is not procedural flags alone. The source itself is given beside the options. */
   readonly data?: readonly { readonly path: string; readonly share: number }[];
 }
@@ -83,7 +81,6 @@ export function createTrainer(
   return trainStage(state, options, {
     draw: (step) => drawBatch(step, { ...options, ...phaseAt(step, options), imageSize, source }, lesson, tokenizer),
     loss: (model, batch) => answerLoss(model, batch, prompt),
-    share: (name) => (name.startsWith(VISION) ? (options.visionRate ?? 1) : 1),
   });
 }
 

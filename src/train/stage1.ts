@@ -38,6 +38,7 @@ export const defaultStage1Options: Stage1Options = {
   beta1: 0.9,
   beta2: 0.98,
   maxNorm: 1,
+  visionRate: 0,
   recipe: "fixed",
   hallucinations: 0.5,
   noise: "uniform",

@@ -1,6 +1,6 @@
 /** A training run whatever its loss: draw a batch, loss, gradients, clipping, AdamW; and a state to go on from to the bit. */
 import { loadState, saveState, type TrainingState } from "../model/checkpoint.ts";
-import { parameterSpecs } from "../model/parameterSpecs.ts";
+import { parameterSpecs, VISION } from "../model/parameterSpecs.ts";
 import type { Rediff } from "../model/rediff.ts";
 import {
   adamW,
@@ -32,6 +32,11 @@ export interface RunOptions {
   readonly beta1: number;
   readonly beta2: number;
   readonly maxNorm: number;
+  /**
+   * Share of the learning rate that the vision encoder takes: below 1 for one that was trained before; at 0 it stays as it is,
+   * and costs no backward pass. Default: 1.
+   */
+  readonly visionRate?: number;
   /** Micro-batches that a step adds up; they divide `batch`. Less memory; equal to rounding. Default: 1. */
   readonly accumulate?: number;
   /** Backward runs the layers again instead of keeping their activations. Less memory; equal to the bit. */
@@ -46,8 +51,6 @@ export interface Stage<Batch extends Rows> {
   readonly loss: (model: Rediff, batch: Batch) => Tensor | Judged;
   /** Names of the terms that `loss` tells apart. */
   readonly terms?: readonly string[];
-  /** The share of the learning rate that a parameter takes, by its name. Default: 1 for all. */
-  readonly share?: (name: string) => number;
 }
 
 /** A loss, and the terms that it is the sum of, for the log. */
@@ -112,9 +115,13 @@ const lasting = (options: string): string =>
 export function trainStage<Options extends RunOptions, Batch extends Rows>(
   begun: TrainingState,
   options: Options,
-  { draw, loss: lossOf, terms: names, share = () => 1 }: Stage<Batch>,
+  { draw, loss: lossOf, terms: names }: Stage<Batch>,
 ): Trainer<Options> {
   const { device } = begun.model;
+  const { visionRate = 1 } = options;
+  const share = (name: string): number => (name.startsWith(VISION) ? visionRate : 1);
+  const learning = [...begun.model.parameters].filter(([name]) => share(name) > 0);
+  for (const [name, parameter] of begun.model.parameters) parameter.requiresGrad = share(name) > 0;
   let state = begun;
   let next: Batch | Promise<Batch> | undefined;
 
@@ -144,14 +151,14 @@ export function trainStage<Options extends RunOptions, Batch extends Rows>(
       const batch = await (next ?? draw(step));
       const rate = learningRate(step, options);
       const report = await scope(device, async () => {
-        const parameters = [...model.parameters.values()];
+        const parameters = learning.map(([, parameter]) => parameter);
         const losses: Tensor[] = [];
         for (const part of splitRows(batch, options.accumulate ?? 1)) losses.push(await addGradients(model, part));
         const norm = noGrad(device, () => {
           const gradients = parameters.map((parameter) => parameter.grad!);
           const total = gradNorm(gradients);
           const scale = clipScale(total, options.maxNorm);
-          for (const [name, parameter] of model.parameters) {
+          for (const [name, parameter] of learning) {
             const { m, v } = moments.get(name)!;
             const decay = parameter.rank > 1 ? options.weightDecay : 0;
             adamW(
