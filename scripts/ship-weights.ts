@@ -1,7 +1,7 @@
 /**
  * Puts the model of a finished run into weights/, scores it, and writes its card.
  *
- *   tsx scripts/ship-weights.ts runs/base small-base "mask prediction only (eq. 1, 2)" --count 64 --note "what else there is to say"
+ *   tsx scripts/ship-weights.ts runs/base small-base "mask prediction only (eq. 1, 2)" --made-by "npm run train -- base …" --count 64
  */
 import { copyFileSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -16,15 +16,25 @@ import { maskPredict } from "../src/sample/maskPredict.ts";
 import { refine } from "../src/sample/refine.ts";
 import { openDevice } from "../src/tensor/index.ts";
 import type { TrainOptions } from "../src/train/base.ts";
+import type { RunOptions } from "../src/train/trainer.ts";
 import { ROOT } from "./imports.ts";
 
 const { values, positionals } = parseArgs({
-  options: { count: { type: "string", default: "64" }, note: { type: "string", default: "" } },
+  options: {
+    count: { type: "string", default: "64" },
+    speeds: { type: "string", default: "1,2,4,8" },
+    // Commands that made it, one a line; and what else there is to say.
+    "made-by": { type: "string" },
+    note: { type: "string", default: "" },
+  },
   allowPositionals: true,
 });
 const [run, name, what] = positionals;
-if (!run || !name || !what) {
-  console.error("Usage: tsx scripts/ship-weights.ts RUN NAME WHAT [--count N]");
+const madeBy = values["made-by"];
+if (!run || !name || !what || !madeBy) {
+  console.error(
+    "Usage: tsx scripts/ship-weights.ts RUN NAME WHAT --made-by COMMANDS [--count N] [--speeds LIST] [--note TEXT]",
+  );
   process.exit(2);
 }
 const count = Number(values.count);
@@ -41,7 +51,7 @@ for (const [decoder, decode] of [
   ["mask prediction", maskPredict],
   ["refining", refine],
 ] as const) {
-  for (const tokensPerStep of [1, 2, 4, 8]) {
+  for (const tokensPerStep of values.speeds.split(",").map(Number)) {
     const { summary } = await scoreOnFlags(model, tokenizer, decode, { count, tokensPerStep });
     scores.push({ decoder, tokensPerStep, ...summary });
     const share = (value: number | null) => (value === null ? "none" : `${(100 * value).toFixed(1)} %`);
@@ -55,8 +65,11 @@ for (const [decoder, decode] of [
 await device.close();
 
 const { metadata } = parseSafetensors(readFileSync(join(folder, "model.safetensors")), name);
-const options = JSON.parse(metadata["options"]!) as TrainOptions;
+const options = JSON.parse(metadata["options"]!) as RunOptions & Pick<Partial<TrainOptions>, "curriculum">;
 const { curriculum, ...plain } = options;
+const phases = curriculum
+  ? `Curriculum (canvas length, and shares of flags of difficulty 0, 1, 2, until a share of the steps): \`${JSON.stringify(curriculum)}\`\n`
+  : "";
 const losses = readFileSync(join(run, "log.jsonl"), "utf8")
   .trim()
   .split("\n")
@@ -78,13 +91,11 @@ Mean loss of the last 200 steps: ${mean.toFixed(3)} nats.
 Made by
 
 \`\`\`sh
-npm run train -- base --steps ${options.steps} --out runs/base
-npx tsx scripts/ship-weights.ts runs/base ${name} "${what}" --count ${count}
+${madeBy}
 \`\`\`
 
 Options: \`${JSON.stringify(plain)}\`
-Curriculum (canvas length, and shares of flags of difficulty 0, 1, 2, until a share of the steps): \`${JSON.stringify(curriculum)}\`
-${values.note}
+${phases}${values.note}
 
 ## Scores on ${count} hold-out procedural flags (difficulty 2)
 
@@ -95,7 +106,7 @@ statements a caption, because chaos states little. Exact: grammatical, complete 
 |---|---|---|---|---|---|---|---|
 ${rows.join("\n")}
 
-\`npm run rediff -- eval --count ${count}\` remakes the table.
+\`npm run rediff -- eval --checkpoint weights/${name} --count ${count} --tokens-per-step ${values.speeds}\` remakes the table.
 `,
 );
 console.log(`weights/${name} is ready.`);

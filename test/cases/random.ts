@@ -46,6 +46,8 @@ export default [
   defineCase({
     ...common,
     name: "normal",
+    // With elements whose first uniform is nearly 0.
+    always: [...common.always, { N: 512, C: 64, seed: 1, counter: 1 }],
     reference: (_, sizes) => ({
       normal: filled([sizes.N, sizes.C], (i) => {
         const radius = Math.sqrt(-2 * Math.log(1 - unit(i - (i % 2), sizes)));
@@ -63,5 +65,6 @@ export const mutants = [
   { kernel: "random", find: "(carry >> 16u)", replace: "0u", why: "carry of the product is lost" },
   { kernel: "random", find: "round < 10", replace: "round < 9", why: "Philox with nine rounds" },
   { kernel: "random", find: "words >> vec4u(8)", replace: "words >> vec4u(9)", why: "uniforms in [0, 1/2)" },
+  { kernel: "random", find: "u < vec2f(0.02)", replace: "u < vec2f(0.9)", why: "the series far from 0" },
   { kernel: "random", find: ".xzyw", replace: "", why: "pairs out of order" },
 ];
