@@ -1,18 +1,28 @@
-/**
- * `tsx --expose-gc scripts/soak.ts [--steps 10000] [--every 1000] [--batch 1]`: a long training run of the nano model. Prints after each
- * stretch what is in use and what a step takes; exit code 1 when something grew.
- */
+/** `npm run soak`: a long training run of the nano model. Exit code 1 when something grew. */
 import { parseArgs } from "node:util";
 import { openDevice } from "../src/tensor/index.ts";
 import { growth, soak } from "../test/support/soak.ts";
+
+const HELP = `npm run soak -- [options]
+
+A long training run of the nano model. Shows after each stretch what is in use and what a step takes, and says what grew.
+
+  --steps N    default 10000; at least three stretches
+  --every N    steps of a stretch (default 1000)
+  --batch N    flags a step (default 1)`;
 
 const { values } = parseArgs({
   options: {
     steps: { type: "string", default: "10000" },
     every: { type: "string", default: "1000" },
     batch: { type: "string", default: "1" },
+    help: { type: "boolean", short: "h" },
   },
 });
+if (values.help) {
+  console.log(HELP);
+  process.exit();
+}
 const [steps, every, batch] = [values.steps, values.every, values.batch].map(Number) as [number, number, number];
 if (![steps, every, batch].every((n) => Number.isSafeInteger(n) && n > 0) || steps < 3 * every)
   throw new Error(

@@ -22,6 +22,7 @@ export async function measureMatmul(device: Device, size = 512, tries = 3): Prom
   );
 }
 
+/** The adapter's name and its speed today, in one line. */
 export async function adapterLine(device: Device): Promise<string> {
   const { description, vendor, architecture, device: name } = device.info;
   const title = description || [vendor, architecture, name].filter(Boolean).join(" ") || "unnamed adapter";

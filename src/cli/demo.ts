@@ -15,7 +15,7 @@ import { maskPredict } from "../sample/maskPredict.ts";
 import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
 import { adapterLine } from "./adapter.ts";
-import { captionReport, type ReportedFlag } from "./report.ts";
+import { captionReport, replacedTokens, type ReportedFlag } from "./report.ts";
 import { columns, paint, paintCanvas, rewrite, wrap } from "./terminal.ts";
 import { parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
 
@@ -95,7 +95,7 @@ function sideBySide(
 ): string[] {
   const width = Math.floor((columns() - 3) / 2);
   const blocks = panels.map(({ title, steps }) => {
-    const replaced = steps.reduce((sum, { changes }) => sum + changes.filter((change) => change === 2).length, 0);
+    const replaced = replacedTokens(steps);
     const header = `${title}, step ${steps.length}${replaced ? `, ${replaced} tokens replaced` : ""}`;
     return [paint("dim", header), ...paintCanvas(steps.at(-1), tokenizer, width)];
   });

@@ -5,13 +5,13 @@
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { styleText } from "node:util";
 import { preset } from "../model/config.ts";
 import { openDevice } from "../tensor/index.ts";
 import { prepareDriver } from "../tensor/softwareDriver.ts";
 import { measureMatmul } from "./adapter.ts";
 import { weightStorages } from "../nn/weight.ts";
 import { describeModel, machineOf, type ModelQuestion, tryModel } from "./doctorModel.ts";
+import { paint } from "./terminal.ts";
 import { decimal, oneOf, parse, UsageError } from "./usage.ts";
 
 /** One measured number, such as { name: "copy", value: 17.2, unit: "GB/s" }. */
@@ -77,6 +77,7 @@ export async function run(args: readonly string[]): Promise<void> {
   });
 }
 
+/** Prints what this machine has, or whether a model would fit. Without an adapter the exit code is 2. */
 export async function doctor({ print = console.log, model }: DoctorOptions = {}): Promise<void> {
   const row = (name: string, ...lines: readonly string[]): void =>
     lines.forEach((line, i) => print(`  ${paint("bold", (i === 0 ? name : "").padEnd(10))}${line}`));
@@ -143,10 +144,6 @@ export async function doctor({ print = console.log, model }: DoctorOptions = {})
 
   const advice = isSoftware ? await adviceForSoftware(name) : [];
   row("help", ...(advice.length > 0 ? advice : ["nothing to do"]));
-}
-
-function paint(format: "bold" | "dim" | "red" | "green", text: string): string {
-  return process.stdout.isTTY ? styleText(format, text) : text;
 }
 
 function inBytes(count: number): string {

@@ -8,7 +8,16 @@ import { openDevice } from "../tensor/index.ts";
 import { draftId, drawDrafts, type Subject } from "../train/draft.ts";
 import { jsonLines, progressLine, resumeJsonLines, showDuration } from "../train/log.ts";
 import { adapterLine } from "./adapter.ts";
-import { decodeOptions, oneOf, parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
+import {
+  decodeOptions,
+  oneOf,
+  parse,
+  shippedCheckpoint,
+  speedsOf,
+  tokenizerFor,
+  UsageError,
+  wholeNumber,
+} from "./usage.ts";
 
 const help = `rediff draft [options]
 
@@ -50,9 +59,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const count = wholeNumber("count", values.count, 1000, { max: 2 ** 26 });
   const batch = wholeNumber("batch", values.batch, 16, { max: 4096 });
   const decoder = { refine, mask: maskPredict }[oneOf("decoder", values.decoder, "refine", ["refine", "mask"])];
-  const speeds = (values["tokens-per-step"] ?? "1,4,8")
-    .split(",")
-    .map((text) => wholeNumber("tokens-per-step", text, 1, { max: 4096 }));
+  const speeds = speedsOf(values["tokens-per-step"] ?? "1,4,8");
   const [shard, shards] = shardOf(values.shard);
   const decode = decodeOptions(values);
 

@@ -11,7 +11,7 @@ import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
 import { progressLine, showDuration } from "../train/log.ts";
 import { adapterLine } from "./adapter.ts";
-import { decodeOptions, oneOf, parse, shippedCheckpoint, tokenizerFor, wholeNumber } from "./usage.ts";
+import { decodeOptions, oneOf, parse, shippedCheckpoint, speedsOf, tokenizerFor, wholeNumber } from "./usage.ts";
 
 const help = `rediff eval [options]
 
@@ -49,9 +49,7 @@ export async function run(args: readonly string[]): Promise<void> {
   if (values.help) return console.log(help);
   const count = wholeNumber("count", values.count, 100, { max: 100_000 });
   const which = oneOf("real", values.real, "none", ["none", "all", "train", "val", "test"]);
-  const speeds = (values["tokens-per-step"] ?? "1,2,4,8")
-    .split(",")
-    .map((text) => wholeNumber("tokens-per-step", text, 1, { max: 4096 }));
+  const speeds = speedsOf(values["tokens-per-step"] ?? "1,2,4,8");
   const difficulty = wholeNumber("difficulty", values.difficulty, 2, { min: 0, max: 2 }) as 0 | 1 | 2;
   const batch = wholeNumber("batch", values.batch, EVAL_BATCH, { max: 4096 });
   const decode = decodeOptions(values);

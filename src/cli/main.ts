@@ -10,10 +10,7 @@ interface Command {
 const commands: Readonly<Record<string, Command>> = {
   caption: { summary: "describe a picture", load: () => import("./caption.ts") },
   demo: { summary: "caption three real flags with both decoders, side by side", load: () => import("./demo.ts") },
-  train: {
-    summary: "train: `train vision`, then `train base`: mask prediction (eq. 1, 2)",
-    load: () => import("./train.ts"),
-  },
+  train: { summary: "train one stage, or all of them from nothing", load: () => import("./train.ts") },
   draft: { summary: "caption training flags for an expert to revise", load: () => import("./draft.ts") },
   revise: { summary: "let an expert find what is wrong in drafts", load: () => import("./revise.ts") },
   eval: { summary: "score a checkpoint on hold-out flags whose facts are known", load: () => import("./eval.ts") },

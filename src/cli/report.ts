@@ -2,7 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { type RealFlag, realFlagPath } from "../data/realFlags.ts";
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
-import { type Caption, captionLength } from "../sample/caption.ts";
+import { type Caption, captionLength, type CaptionStep } from "../sample/caption.ts";
+import { Change } from "../sample/decoder.ts";
 
 const style = `
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -42,6 +43,7 @@ export const tokenStyle = `
 export const tokensHtml = (pieces: readonly string[], changes: ArrayLike<number>): string =>
   pieces.map((piece, i) => `<span class="${classes[changes[i]!]}">${escape(piece)}</span>`).join("");
 
+/** The page: for each flag its picture, and the captions step by step. */
 export async function captionReport(
   flags: readonly ReportedFlag[],
   tokenizer: Tokenizer,
@@ -75,15 +77,18 @@ ${panels.join("\n")}
 
 function panel(name: string, { history, text }: Caption, tokenizer: Tokenizer): string {
   const mask = tokenizer.idOf(specialTokens.mask);
-  const replaced = history.reduce((sum, { changes }) => sum + changes.filter((change) => change === 2).length, 0);
   const steps = history.map(({ ids, changes }, step) => {
     const pieces = Array.from(ids.subarray(0, captionLength(ids, tokenizer)), (id) =>
       id === mask ? "·" : tokenizer.piece(id),
     );
     return `<p data-step="${step}" hidden>${tokensHtml(pieces, changes)}</p>`;
   });
-  return `<section><h3>${escape(name)}</h3><small>${history.length} steps, ${replaced} tokens replaced</small>${steps.join("")}<noscript><p>${escape(text)}</p></noscript></section>`;
+  return `<section><h3>${escape(name)}</h3><small>${history.length} steps, ${replacedTokens(history)} tokens replaced</small>${steps.join("")}<noscript><p>${escape(text)}</p></noscript></section>`;
 }
+
+/** How many tokens refining replaced, over all steps. */
+export const replacedTokens = (history: readonly CaptionStep[]): number =>
+  history.reduce((sum, { changes }) => sum + changes.filter((change) => change === Change.replaced).length, 0);
 
 /** Text as HTML. */
 export const escape = (text: string): string =>

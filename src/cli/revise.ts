@@ -18,7 +18,8 @@ const help = `rediff revise DRAFTS.jsonl [options]
 Writes for each draft the segments that are wrong and what should stand there, one JSON line a draft. Call it again to go on.
 
 A draft is {"id", "text", "seed", "index"} about a procedural flag, as \`rediff draft\` writes it, or {"id", "text",
-"groundTruth", "image"} about a PNG or JPEG file, whose path counts from the drafts' folder; both may have a "question".
+"groundTruth", "image"} about a PNG, JPEG or WebP file, whose path counts from the drafts' folder; both may have a
+"question".
 
   --expert NAME        facts (default): exact and offline, for procedural flags; openai: a multimodal language model
   --out FILE           default: revisions.jsonl beside the drafts

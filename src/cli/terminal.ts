@@ -1,5 +1,5 @@
 /** Drawing on a terminal: widths, lines that are drawn over, and a canvas of tokens in colours. */
-import type { CaptionStep } from "../sample/caption.ts";
+import { captionLength, type CaptionStep } from "../sample/caption.ts";
 import { Change } from "../sample/decoder.ts";
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
 
@@ -16,7 +16,7 @@ export function wrap(text: string, width: number): string {
   return lines.join("\n");
 }
 
-const codes = { bold: 1, dim: 2, yellow: 33 } as const;
+const codes = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 
 /** Text in a style, on a terminal that shows styles; elsewhere the text alone. */
 export function paint(style: keyof typeof codes, text: string): string {
@@ -35,12 +35,10 @@ const paints: Readonly<Record<number, (text: string) => string>> = {
 export function paintCanvas(step: CaptionStep | undefined, tokenizer: Tokenizer, width: number): string[] {
   if (!step) return [];
   const mask = tokenizer.idOf(specialTokens.mask);
-  const ends = [tokenizer.idOf(specialTokens.turnEnd), tokenizer.idOf(specialTokens.end)];
-  const end = step.ids.findIndex((id) => ends.includes(id));
   const lines = [""];
   let used = 0;
-  const last = end < 0 ? step.ids.length : end;
-  for (let i = 0; i < last; i++) {
+  const length = captionLength(step.ids, tokenizer);
+  for (let i = 0; i < length; i++) {
     const masked = step.ids[i] === mask;
     const piece = masked ? "·" : tokenizer.piece(step.ids[i]!).replaceAll("\n", " ");
     if (used + piece.length > width) {

@@ -23,12 +23,12 @@ import {
 } from "./trainLoop.ts";
 import { decimal, oneOf, parse, tokenizerFor } from "./usage.ts";
 
-const goesOn = `Everything is a function of the options: the same ones go on
-from a saved state to the bit. Stop with Ctrl-C; call again to go on.`;
+const goesOn = "The same options go on from a saved state to the bit. Stop with Ctrl-C; call again to go on.";
 
 export const baseHelp = `rediff train base [options]
 
-Mask-prediction training on procedural flags (eq. 1, 2). ${goesOn}
+Mask-prediction training on procedural flags, or on pictures of your own (eq. 1, 2).
+${goesOn}
 
 ${commonHelp("base", defaultTrainOptions, "16 hold-out flags", 1000)}
   --max-weight X     bound of eq. 2's 1/p (default ${defaultTrainOptions.maxWeight}; inf is the paper's)
@@ -41,10 +41,12 @@ ${dataHelp}`;
 
 export const visionHelp = `rediff train vision [options]
 
-Pre-training of vision encoder and projector: facts of procedural flags from image tokens. ${goesOn}
+Pre-training of vision encoder and projector: facts of procedural flags from image tokens.
+${goesOn}
 
 ${commonHelp("vision", defaultVisionOptions, "512 hold-out flags", 500)}`;
 
+/** True when the last step is done. */
 export async function base(args: readonly string[]): Promise<boolean> {
   const { values } = parse(args, {
     ...commonOptions,
@@ -96,6 +98,7 @@ export async function base(args: readonly string[]): Promise<boolean> {
   return finished;
 }
 
+/** True when the last step is done. */
 export async function vision(args: readonly string[]): Promise<boolean> {
   const { values } = parse(args, commonOptions);
   if (values.help) return shown(visionHelp);

@@ -83,6 +83,7 @@ export interface LoopOptions {
   readonly tensorboard?: boolean;
 }
 
+/** The options of the loop. Throws UsageError. */
 export function loopOptions(values: CommonValues, stage: string, steps: number, sampleEvery: number): LoopOptions {
   const out = values.out ?? `runs/${stage}`;
   if (existsSync(out) && !statSync(out).isDirectory())
@@ -186,6 +187,7 @@ export async function trainLoop(
   return { folder, finished: trainer.done };
 }
 
+/** A share as whole percent. */
 export const percent = (share: number | null | undefined): string =>
   share === null || share === undefined ? "none" : `${(100 * share).toFixed(0)} %`;
 

@@ -39,7 +39,8 @@ ${dataHelp}`;
 
 export const stage1Help = `rediff train stage1 [options]
 
-Foundational revision (eq. 3, 4): masks, random tokens and false phrases. The same options go on from a saved state to the bit.
+Foundational revision (eq. 3, 4): masks, random tokens and false phrases.
+The same options go on from a saved state to the bit.
 
 ${commonHelp("stage1", defaultStage1Options, "16 hold-out flags", 1000)}
 ${revisionHelp}`;
@@ -87,6 +88,7 @@ function optionsOf<Options extends Stage1Options>(values: Values, defaults: Opti
   };
 }
 
+/** True when the last step is done. */
 export async function stage1(args: readonly string[]): Promise<boolean> {
   const { values } = parse(args, revisionOptions);
   if (values.help) return shown(stage1Help);
@@ -97,6 +99,7 @@ export async function stage1(args: readonly string[]): Promise<boolean> {
   );
 }
 
+/** True when the last step is done. */
 export async function stage2(args: readonly string[]): Promise<boolean> {
   const { values, positionals } = parse(args, { ...revisionOptions, mix: { type: "string" } }, true);
   if (values.help) return shown(stage2Help);

@@ -37,6 +37,7 @@ const ofWeights: readonly (readonly number[])[] = [
   [2048, 1024, 512],
 ];
 
+/** A product of each bucket, in whole vectors and ragged, with the variants that this adapter can run. */
 export function matmulTrials({ traits }: TuningState): Trial[] {
   const state = { traits, tables: [] };
   return (["NN", "NT", "TN"] as const).flatMap((layout) =>

@@ -55,6 +55,10 @@ export function wholeNumber(
   return value;
 }
 
+/** `--tokens-per-step` of commands that decode at several speeds, such as "1,4,8". */
+export const speedsOf = (text: string): number[] =>
+  text.split(",").map((one) => wholeNumber("tokens-per-step", one, 1, { max: 4096 }));
+
 /** A finite number within bounds. */
 export function decimal(
   name: string,
@@ -72,6 +76,7 @@ export function decimal(
   return value;
 }
 
+/** One of the values allowed. */
 export function oneOf<const T extends string>(
   name: string,
   text: string | undefined,

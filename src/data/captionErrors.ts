@@ -14,6 +14,7 @@ import { bandPosition, planCaption, writePlan } from "./flagCaption.ts";
 import { chargeKinds, colours, spots, type FlagSpec } from "./flagSpec.ts";
 import type { Features } from "./grammar.ts";
 
+/** What a planted error is wrong about. */
 export const errorKinds = ["colour", "count", "kind", "place", "layout"] as const;
 export type ErrorKind = (typeof errorKinds)[number];
 

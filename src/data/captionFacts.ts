@@ -30,6 +30,7 @@ function stated(
   return [{ subject, attribute, value: value ?? found, start, end }];
 }
 
+/** What a phrase states about the field: its layout, and the colours of its parts. */
 export function fieldFacts(field: Phrase): StatedFact[] {
   const { features } = field;
   const layout = features["layout"];
@@ -71,6 +72,7 @@ export function fieldFacts(field: Phrase): StatedFact[] {
 /** The bands of a field, as far as a text or a spec gives them. */
 export type Bands = Extract<Field, { layout: "bands" }> | null;
 
+/** The bands that a phrase describes; null where it describes no bands. */
 export function fieldMeant(features: Features): Bands {
   if (features["layout"] !== "bands") return null;
   const list: Colour[] = [];
@@ -116,6 +118,7 @@ export function chargeFacts(charge: Phrase, subject: string, field: Bands, actua
   return out;
 }
 
+/** Each fact once: of equal ones the first. */
 export function distinct<F extends Fact>(facts: readonly F[]): F[] {
   const seen = new Set<string>();
   return facts.filter((fact) => !seen.has(factKey(fact)) && seen.add(factKey(fact)));

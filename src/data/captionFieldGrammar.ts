@@ -14,6 +14,7 @@ export function lexicon(
   );
 }
 
+/** A rule of the number words `from` to `to`. */
 export const counting = (feature: string, from: number, to: number): Alternative[] =>
   numberWords.slice(from, to + 1).map((text, i) => ({ when: { [feature]: from + i }, text }));
 
@@ -145,6 +146,7 @@ function bandRemains(): Alternative[] {
   });
 }
 
+/** The quarters of a field, in the order of their colours c0 to c3. */
 export const corners = ["upper hoist", "upper fly", "lower hoist", "lower fly"] as const;
 
 function quarterAlternatives(): Alternative[] {

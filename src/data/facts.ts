@@ -88,7 +88,7 @@ function chargeFacts(spec: FlagSpec, charge: Charge, subject: string): Fact[] {
 }
 
 /** The name of a charge's place in the facts. */
-export function placeName(spec: FlagSpec, { place }: Charge): string {
+function placeName(spec: FlagSpec, { place }: Charge): string {
   switch (place.at) {
     case "spot":
       return place.spot;

@@ -27,6 +27,7 @@ export interface Reader {
   furthest: number;
 }
 
+/** A text of which nothing has been read yet. */
 export function openReader(grammar: Grammar, words: readonly string[]): Reader {
   return { grammar, words, memo: new Map(), furthest: 0 };
 }

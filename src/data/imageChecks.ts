@@ -15,6 +15,7 @@ export function count(n: number): string {
   return n.toLocaleString("en-US");
 }
 
+/** Throws ImageError where a header claims no pixel, or more than `maxPixels`. */
 export function checkSize(name: string, width: number, height: number): void {
   if (width < 1 || height < 1) {
     throw new ImageError(
@@ -28,10 +29,12 @@ export function checkSize(name: string, width: number, height: number): void {
   }
 }
 
+/** The error of a file that ends too early. */
 export function truncated(name: string, facts: string): ImageError {
   return new ImageError(`${name}: a picture must be complete, but ${facts}; fetch or copy the file again.`);
 }
 
+/** The error of a file at which its decoder stopped. */
 export function undecodable(name: string, decoder: string, cause: unknown): ImageError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new ImageError(

@@ -6,6 +6,7 @@ import { PNG } from "pngjs";
 import { checkSize, count, overWhite, truncated, undecodable } from "./imageChecks.ts";
 import { type Image, ImageError } from "./resize.ts";
 
+/** The first bytes of every PNG. */
 export const pngSignature: readonly number[] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
 interface PngHeader {

@@ -24,6 +24,7 @@ const weights = { objects: 5, attributes: 5, relations: 2 } as const;
 type Kind = keyof typeof weights;
 const kinds = Object.keys(weights) as readonly Kind[];
 
+/** CAPTURE of a text against one that is right. */
 export function captureScore(candidate: string, reference: string): CaptureScore {
   const [own, theirs] = [sceneGraph(candidate), sceneGraph(reference)];
   const score = Object.fromEntries(kinds.map((kind) => [kind, fScore(own, theirs, kind)])) as Record<

@@ -7,6 +7,7 @@ export const countNames = ["stated", "correct", "total", "grammatical", "exact",
 /** Facts: stated by the caption, those of them that are true, and those of the flag. Words: all, and those that repeat the ones before. */
 export type CaptionCounts = { readonly [N in (typeof countNames)[number]]: number };
 
+/** The counts of a caption, by the facts of its flag. */
 export function countCaption(text: string, spec: FlagSpec): CaptionCounts {
   const { stated, correct, total, grammatical, hallucinated } = scoreCaption(text, spec);
   const exact = grammatical && correct === total && hallucinated.length === 0;
@@ -32,6 +33,7 @@ export interface FlagScore {
   readonly echoes: number;
 }
 
+/** The scores of many captions: ratios of sums, so that a caption that says more weighs more. */
 export function summarise(captions: readonly CaptionCounts[]): FlagScore {
   const count = captions.length;
   const sum = (name: keyof CaptionCounts): number => captions.reduce((total, caption) => total + caption[name], 0);

@@ -15,6 +15,7 @@ export const HOLD_OUT_SEED: number = 2 ** 31 + 1;
 
 export type Difficulty = 0 | 1 | 2;
 
+/** The hold-out flag at an index. */
 export const holdOutFlag = (index: number, difficulty: Difficulty = 2): ReturnType<typeof generateFlag> =>
   generateFlag(HOLD_OUT_SEED, index, { difficulty });
 

@@ -29,7 +29,7 @@ export interface SceneGraph {
 }
 
 /** Lower-case text as words, each the one that stands for its synonyms, and marks. */
-export function flagTokens(text: string): string[] {
+function flagTokens(text: string): string[] {
   const plain = text
     .toLowerCase()
     .replaceAll(/\bstars? with (\w+) points\b/g, "$1-pointed star")
@@ -74,6 +74,7 @@ const isNoun = (word: string): boolean =>
 
 type Link = { readonly name: string; readonly inverse?: boolean };
 
+/** The scene graph of a text. Never fails. */
 export function sceneGraph(text: string): SceneGraph {
   const tokens = flagTokens(text);
   const objects = new Set<string>();

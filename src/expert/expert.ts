@@ -28,21 +28,19 @@ export interface Segment {
 }
 
 /** Why an answer, or a part of one, teaches nothing. */
-export const rejectionReasons = [
+export type RejectionReason =
   /** No list of corrections could be read from it. */
-  "malformed",
+  | "malformed"
   /** The wrong words are not in the draft. */
-  "not found",
+  | "not found"
   /** They are in it more than once. */
-  "ambiguous",
+  | "ambiguous"
   /** They share letters with an earlier segment. */
-  "overlapping",
+  | "overlapping"
   /** They are replaced by themselves. */
-  "unchanged",
+  | "unchanged"
   /** The right words have more or fewer tokens, and only equal lengths are wanted. */
-  "unequal length",
-] as const;
-export type RejectionReason = (typeof rejectionReasons)[number];
+  | "unequal length";
 
 /** How many corrections were left out, by reason; a reason that never came up is absent. */
 export type Rejections = { readonly [R in RejectionReason]?: number };

@@ -88,9 +88,11 @@ export async function createWeights(
   return weights;
 }
 
+/** Frees all weights, and their gradients. */
 export function disposeParameters(parameters: Parameters<Weight>): void {
   for (const parameter of parameters.values()) disposeWeight(parameter);
 }
 
+/** Elements of all specs together. */
 export const countParameters = (specs: readonly ParameterSpec[]): number =>
   specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);

@@ -45,7 +45,7 @@ const roundUp = (n: number, step: number): number => Math.ceil(n / step) * step;
  * Rounds up to 1, 1.25, 1.5 or 1.75 times a power of two, but by no more than 4 MiB: at most a quarter is wasted, little
  * of large weights, and few classes exist.
  */
-export function sizeClass(bytes: number): number {
+function sizeClass(bytes: number): number {
   if (bytes <= 256) return 256;
   const step = Math.min(2 ** (Math.floor(Math.log2(bytes)) - 2), 2 ** 22);
   return roundUp(bytes, Math.max(step, 16));

@@ -54,7 +54,7 @@ const bindingPattern =
 const overridePattern = /^override\s+(\w+)\s*:/gm;
 
 /** Reads bindings, parameters and override names from WGSL text. Throws ShaderError when the file breaks the house rules. */
-export function reflect(name: string, text: string): KernelSource {
+function reflect(name: string, text: string): KernelSource {
   const bindings: BufferBinding[] = [];
   for (const [, index, space, access, binding, count] of text.matchAll(bindingPattern)) {
     const common = { name: binding!, binding: Number(index) };
@@ -77,7 +77,7 @@ export function reflect(name: string, text: string): KernelSource {
 }
 
 /** Applies the textual part of a variant: storage types and table expressions. */
-export function specialise(source: KernelSource, variant: Variant): string {
+function specialise(source: KernelSource, variant: Variant): string {
   let text = source.text;
   for (const [alias, type] of Object.entries(variant.types ?? {})) {
     if (type === "f32") continue;

@@ -100,26 +100,37 @@ export function copyStrided(x: Tensor, copy: Tensor): void {
       `copy: at most six axes; the tensor is ${showShape(x.shape)}. Merge axes with reshape first.`,
       { shape: x.shape },
     );
-  const { workgroups, overrides, steps } = spread(device, x.size);
-  const params: Record<string, number> = { count: x.size, steps, offset: x.offset };
-  for (let i = 0; i < 6; i++) {
-    params[`n${i}`] = shape[i - 6 + rank] ?? 1;
-    params[`s${i}`] = strides[i - 6 + rank] ?? 0;
-  }
+  // Vectors of four, where each run of the last axis divides into them.
+  const [last, stride] = [shape.at(-1)!, strides.at(-1)!];
+  const isWide = stride === 1 && [last, x.offset, ...strides.slice(0, -1)].every((n) => n % 4 === 0);
+  const width = isWide ? 4 : 1;
+  const [count, C, offset] = [x.size / width, last / width, x.offset / width];
+  const Element = isWide ? `vec4<${x.dtype}>` : x.dtype;
+  const buffers = { x: x.block, y: copy.block };
+  const { recorder, kernels } = device;
+  const { workgroups, overrides, steps } = spread(device, count);
   // Runs along the last axis, where it is long enough to occupy the lanes of a workgroup; else element by element.
-  const last = shape.at(-1)!;
-  const inRuns = last >= 2 * overrides.LANES;
-  const name = inRuns ? "copyRuns" : "copyStrided";
-  const runs = x.size / last;
-  const groups = device.isSoftware ? Math.min(runs, 64 + Math.ceil(runs / 16)) : runs;
-  const kernel = device.kernels.get(name, { overrides, types: { Element: x.dtype } });
-  device.recorder.dispatch(
-    kernel,
-    { x: x.block, y: copy.block },
-    params,
-    inRuns ? Math.min(groups, 65535) : workgroups,
-    name,
-  );
+  const inRuns = C >= (isWide ? 1 : 2) * overrides.LANES;
+  const axes = shape.map((n, i) => (i === rank - 1 ? { n: C, s: stride } : { n, s: strides[i]! / width }));
+  const outer = inRuns ? axes.slice(0, -1) : axes;
+  const AXES = Math.max(1, outer.length);
+  const variant = { overrides: { ...overrides, AXES }, types: { Element } };
+  // The outermost axis has number 0 and needs no division; the others count from the innermost.
+  const params: Record<string, number> = { offset, s0: outer[0]?.s ?? 0 };
+  for (let i = 1; i <= 5; i++) {
+    const axis = i < outer.length ? outer[outer.length - i]! : { n: 1, s: 0 };
+    params[`n${i}`] = axis.n;
+    params[`s${i}`] = axis.s;
+  }
+  if (inRuns) {
+    const N = count / C;
+    const groups = device.isSoftware ? Math.min(N, 64 + Math.ceil(N / 16)) : N;
+    Object.assign(params, { N, C, sC: stride });
+    recorder.dispatch(kernels.get("copyRuns", variant), buffers, params, Math.min(groups, 65535), "copyRuns");
+  } else {
+    Object.assign(params, { count, steps });
+    recorder.dispatch(kernels.get("copyStrided", variant), buffers, params, workgroups, "copyStrided");
+  }
 }
 
 /** into += x, element by element, for f32 tensors of one shape. Gradients are summed with it. */

@@ -42,6 +42,7 @@ export function mergedAxes(shape: Shape, strides: Shape): { shape: number[]; str
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((n, i) => n === b[i]);
 
+/** (2, 3); of one axis (2,). */
 export const showShape = (shape: Shape): string => `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
 
 /** Throws unless every size is an integer >= 1. Empty tensors are not supported: a batch of nothing is not recorded. */

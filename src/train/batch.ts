@@ -102,4 +102,4 @@ export function stack(rows: readonly BatchRow[]): Batch {
 }
 
 /** Ids below this are text: special tokens come last. */
-export const ordinaryTokens = ({ special }: Tokenizer): number => Math.min(...special.values());
+const ordinaryTokens = ({ special }: Tokenizer): number => Math.min(...special.values());

@@ -43,6 +43,7 @@ export interface Noise {
 
 export type Corruption = (canvas: Canvas, noise: Noise) => Canvas;
 
+/** Corruptions, one after the other. */
 export const inOrder =
   (...corruptions: readonly Corruption[]): Corruption =>
   (canvas, noise) =>

@@ -65,9 +65,6 @@ export const maskLosses = (maxWeight: number): Losses => ({
   mistake: nothing("mistake"),
 });
 
-export type LossPreset = keyof typeof lossPresets;
-export const lossPresetNames = Object.keys(lossPresets) as readonly LossPreset[];
-
 /** Weights (T) for the cross-entropy of a canvas made at noise level p. Throws RediffError unless 0 < p <= 1. */
 export function lossWeights({ category }: Canvas, p: number, losses: Losses): Float32Array {
   if (!(p > 0 && p <= 1)) throw new RediffError(`A noise level is above 0 and at most 1; it is ${p}.`, { p });

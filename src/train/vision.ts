@@ -40,7 +40,7 @@ const HEADS = "heads.";
 const MASK_WEIGHT = 4;
 
 /** Vision encoder, projector, and the heads of this stage. */
-export function visionSpecs(config: RediffConfig): ParameterSpec[] {
+function visionSpecs(config: RediffConfig): ParameterSpec[] {
   const { width } = config.text;
   return [
     ...parameterSpecs(config).filter(({ name }) => name.startsWith(VISION) || name.startsWith(PROJECTOR)),

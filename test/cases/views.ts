@@ -32,6 +32,25 @@ export default [
     }),
     run: ({ x }, { a, b, c, d }) => ({ y: reshape(permute(x!, [3, 1, 0, 2]), [d * b, a * c]) }),
     differentiable: ["x"],
+    // Long runs with a stride.
+    always: [{ a: 2, b: 3, c: 17, d: 5 }],
+    bytes: ({ a, b, c, d }) => 8 * a * b * c * d,
+    bench: [{ a: 16, b: 128, c: 4, d: 32 }],
+  }),
+  defineCase<Params>({
+    ...rest,
+    name: "heads forward, then reshape",
+    inputs: ({ a, b, c, d }) => ({ x: { shape: [a, b, c, d] } }),
+    reference: ({ x }, { a, b, c, d }) => ({
+      y: { shape: [a, c * b * d], data: made([a, c, b, d], (i, k, j, l) => at(x!, i, j, k, l)).data },
+    }),
+    run: ({ x }, { a, b, c, d }) => ({ y: reshape(permute(x!, [0, 2, 1, 3]), [a, c * b * d]) }),
+    differentiable: ["x"],
+    // Vectors: in runs of eight, and fewer than lanes.
+    always: [
+      { a: 2, b: 5, c: 3, d: 32 },
+      { a: 3, b: 5, c: 2, d: 12 },
+    ],
     bytes: ({ a, b, c, d }) => 8 * a * b * c * d,
     bench: [{ a: 16, b: 128, c: 4, d: 32 }],
   }),
@@ -80,4 +99,9 @@ export default [
   }),
 ];
 
-export const mutants: readonly Mutant[] = [];
+export const mutants: readonly Mutant[] = [
+  { kernel: "copyRuns", find: "c * params.sC", replace: "c", why: "the stride along a run is forgotten" },
+  { kernel: "copyRuns", find: "if (AXES > 2u)", replace: "if (AXES > 3u)", why: "an axis is left out" },
+  { kernel: "copyStrided", find: "if (AXES > 3u)", replace: "if (AXES > 4u)", why: "an axis is left out" },
+  { kernel: "copyStrided", find: "rest * params.s0", replace: "rest", why: "the outermost stride is forgotten" },
+];

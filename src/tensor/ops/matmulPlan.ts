@@ -17,7 +17,7 @@ export type MatmulPlan = readonly MatmulLaunch[] | "padded" | "turned";
  */
 export type MatmulBucket = `${MatmulLayout} ${"narrow" | "small" | "medium" | "large"}${"" | " ragged"}`;
 
-export function bucketOfMatmul(sizes: MatmulSizes): MatmulBucket {
+function bucketOfMatmul(sizes: MatmulSizes): MatmulBucket {
   const { layout, batch, M, N } = sizes;
   const elements = batch * M * N;
   const size = M < 8 ? "narrow" : elements <= 2 ** 16 ? "small" : elements <= 2 ** 20 ? "medium" : "large";
@@ -180,4 +180,5 @@ export const matmulChoice: Choice<MatmulSizes, MatmulPlan, MatmulBucket, keyof t
   },
 };
 
+/** The plan of a product by the tables in force, see tuning.ts. */
 export const planMatmul = (sizes: MatmulSizes, tuning: TuningState): MatmulPlan => choose(matmulChoice, sizes, tuning);

@@ -12,7 +12,9 @@ const NONE = 0xffffffff;
  *
  * With `refine`, positions of the block that were visible before the step take their predictions too, where the confidence
  * is at least `gate`. Predictions of the `late` ids are committed only when nothing else in the block is masked: the ends of a
- * caption are sure long before it is, and would cut it short (LLaDA's confidence_eos_eot_inf). Nothing else changes. Predictions must not be maskId: ban it where they are made. No gradient.
+ * caption are sure long before it is, and would cut it short (LLaDA's confidence_eos_eot_inf). Nothing else changes.
+ *
+ * Predictions must not be maskId: ban it where they are made. No gradient.
  */
 const op = defineOp("select", {
   inputs: { canvas: u32("B", "T"), predicted: u32("B", "T"), confidence: f32("B", "T") },

@@ -9,6 +9,7 @@ import { contiguous } from "../run.ts";
 import { broadcastStrides, contiguousStrides, resolveAxis, type Shape, showShape, sizeOf } from "../shape.ts";
 import { empty, scope, Tensor } from "../tensor.ts";
 
+/** Another shape over the buffer of `of`. Strides and offset count elements. */
 export const viewOf = (of: Tensor, shape: Shape, strides: Shape, offset: number, label: string): Tensor =>
   new Tensor(of.device, shape, of.dtype, label, { of, strides, offset });
 
