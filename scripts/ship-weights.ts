@@ -11,7 +11,7 @@ import { scoreOnFlags } from "../src/eval/flags.ts";
 import { loadModel } from "../src/model/checkpoint.ts";
 import { writeAtomically } from "../src/model/files.ts";
 import { parameterCount } from "../src/model/rediff.ts";
-import { parseSafetensors } from "../src/model/safetensors.ts";
+import { formatSafetensors, parseSafetensors } from "../src/model/safetensors.ts";
 import { maskPredict } from "../src/sample/maskPredict.ts";
 import { refine } from "../src/sample/refine.ts";
 import { openDevice } from "../src/tensor/index.ts";
@@ -25,6 +25,8 @@ const { values, positionals } = parseArgs({
     speeds: { type: "string", default: "1,2,4,8" },
     // Commands that made it, one a line; and what else there is to say.
     "made-by": { type: "string" },
+    // FOLDER=NAME: what folders that the run was given are called in the card and in the file's metadata.
+    rename: { type: "string", multiple: true, default: [] },
     note: { type: "string", default: "" },
   },
   allowPositionals: true,
@@ -40,7 +42,14 @@ if (!run || !name || !what || !madeBy) {
 const count = Number(values.count);
 const folder = join(ROOT, "weights", name);
 mkdirSync(folder, { recursive: true });
-for (const file of ["config.json", "model.safetensors"]) copyFileSync(join(run, "model", file), join(folder, file));
+copyFileSync(join(run, "model", "config.json"), join(folder, "config.json"));
+const trained = parseSafetensors(readFileSync(join(run, "model", "model.safetensors")), run);
+const optionsText = values.rename.reduce((text, pair) => {
+  const [from, to] = pair.split("=");
+  return text.replaceAll(JSON.stringify(from), JSON.stringify(to));
+}, trained.metadata["options"]!);
+const metadata: Record<string, string> = { ...trained.metadata, options: optionsText };
+await writeAtomically(join(folder, "model.safetensors"), formatSafetensors([...trained.tensors.values()], metadata));
 
 const device = await openDevice();
 const model = loadModel(device, folder);
@@ -64,8 +73,7 @@ for (const [decoder, decode] of [
 }
 await device.close();
 
-const { metadata } = parseSafetensors(readFileSync(join(folder, "model.safetensors")), name);
-const options = JSON.parse(metadata["options"]!) as RunOptions & Pick<Partial<TrainOptions>, "curriculum">;
+const options = JSON.parse(optionsText) as RunOptions & Pick<Partial<TrainOptions>, "curriculum">;
 const { curriculum, ...plain } = options;
 const phases = curriculum
   ? `Curriculum (canvas length, and shares of flags of difficulty 0, 1, 2, until a share of the steps): \`${JSON.stringify(curriculum)}\`\n`

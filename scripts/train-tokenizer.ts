@@ -8,6 +8,7 @@
  * vocabulary goes to the words that people used for real flags. The same input gives the same file to the byte.
  */
 import { mkdir, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
 import { captionWords } from "../src/data/captionGrammar.ts";
 import { captionSeed, writeCaption } from "../src/data/flagCaption.ts";
 import { generateFlag } from "../src/data/flagGenerator.ts";
@@ -188,4 +189,7 @@ async function main(): Promise<void> {
   console.log(`caption words of more than one token: ${list.length === 0 ? "none" : list.join(", ")}`);
 }
 
-if (process.argv[1] === import.meta.filename) await main();
+if (process.argv[1] === import.meta.filename) {
+  parseArgs(); // There are no options: --help must not train.
+  await main();
+}

@@ -50,10 +50,12 @@ export const weightsOf = (plan: Plan, model: Model, seed: number): string =>
     ? plan.base
     : join(runFolder(plan, model, Math.min(seed, seedsOf(model, plan.sizes))), "model");
 
-/** What the weights of a folder are, whatever the folder is called. */
+/** What the weights of a folder are, whatever the folder is called and however they came about. */
 export function weightsHash(folder: string): string {
-  const hash = createHash("sha256");
-  for (const file of ["config.json", "model.safetensors"]) hash.update(readFileSync(join(folder, file)));
+  const path = join(folder, "model.safetensors");
+  const hash = createHash("sha256").update(readFileSync(join(folder, "config.json")));
+  for (const { name, bytes } of parseSafetensors(readFileSync(path), path).tensors.values())
+    hash.update(name).update(bytes);
   return hash.digest("hex").slice(0, 16);
 }
 
