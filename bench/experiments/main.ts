@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { adapterLine } from "../../src/cli/adapter.ts";
-import { oneOf, shippedCheckpoint, wholeNumber } from "../../src/cli/usage.ts";
+import { oneOf, shippedCheckpoint, speedsOf, wholeNumber } from "../../src/cli/usage.ts";
 import { writeAtomically } from "../../src/model/files.ts";
 import { openDevice, RediffError } from "../../src/tensor/index.ts";
 import { writeFigure } from "../plot.ts";
@@ -30,6 +30,7 @@ there is not made again. Results, tables, figures and the HTML report are in the
   --base DIR            the base that all models begin with (default: the shipped one; nano trains its own)
   --only LIST           models that take part, with all they are made from: ${models.map(({ name }) => name).join(", ")}
   --seeds N             of the models that the relations are about (default 3); --ablation-seeds N of the others (1)
+  --base-steps N        train a base of so many steps instead of taking one
   --stage1-steps N      default 3000;  --stage2-steps N (1000);  --drafts N, flags a round (1000);  --batch N (16)
   --flags N             hold-out flags (default 1000);  --repairs N, spoiled captions (256)
   --real WHICH          real flags: all (default), train, val, test or none; no training sees any of them
@@ -77,7 +78,7 @@ function planOf(values: Values): Plan {
     flags: whole("flags", defaults.flags),
     repairs: whole("repairs", defaults.repairs),
     real: oneOf("real", values.real, defaults.real, ["all", "train", "val", "test", "none"]),
-    speeds: speedsOf(values["tokens-per-step"]) ?? defaults.speeds,
+    speeds: values["tokens-per-step"] === undefined ? defaults.speeds : ascending(speedsOf(values["tokens-per-step"])),
     evalBatch: whole("eval-batch", defaults.evalBatch),
   };
   const base = values.base ?? (preset === "small" && sizes.baseSteps === 0 ? shippedCheckpoint : undefined);
@@ -85,10 +86,7 @@ function planOf(values: Values): Plan {
   return { out: values.out ?? "runs/experiments", sizes, base, models: modelsFor(only) };
 }
 
-function speedsOf(text: string | undefined): readonly number[] | undefined {
-  const speeds = text?.split(",").map((one) => wholeNumber("tokens-per-step", one, 1, { max: 4096 }));
-  return speeds && [...new Set(speeds)].sort((a, b) => a - b);
-}
+const ascending = (speeds: readonly number[]): number[] => [...new Set(speeds)].sort((a, b) => a - b);
 
 /** Sizes that trained models depend on: a folder is of one such plan. */
 async function keepPlan({ out, sizes, base }: Plan): Promise<void> {

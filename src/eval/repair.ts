@@ -5,7 +5,7 @@
 import { captionSeed } from "../data/flagCaption.ts";
 import { type ErrorKind, plantError } from "../data/captionErrors.ts";
 import type { Rediff } from "../model/rediff.ts";
-import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
+import { answerIds, specialTokens, type Tokenizer } from "../model/tokenizer.ts";
 import { captionImages } from "../sample/caption.ts";
 import { refine } from "../sample/refine.ts";
 import { holdOutFlag, holdOutPixels, HOLD_OUT_SEED } from "./flags.ts";
@@ -44,7 +44,7 @@ export function repairTasks(count: number, canvas: number, tokenizer: Tokenizer)
     const error = plantError(holdOutFlag(index), captionSeed(HOLD_OUT_SEED, index, 1), index);
     if (!error) continue;
     const { right, wrong, kind } = error;
-    const [rightIds, wrongIds] = [canvasOf(right, canvas, tokenizer), canvasOf(wrong, canvas, tokenizer)];
+    const [rightIds, wrongIds] = [answerIds(right, tokenizer, canvas), answerIds(wrong, tokenizer, canvas)];
     if (!rightIds || !wrongIds) continue;
     const start = rightIds.findIndex((id, i) => id !== wrongIds[i]);
     const tail = tokenizer.encode(right.slice(error.rightEnd)).length;
@@ -52,16 +52,6 @@ export function repairTasks(count: number, canvas: number, tokenizer: Tokenizer)
     tasks.push({ index, kind, right, wrong, rightIds, wrongIds, start, end });
   }
   return tasks;
-}
-
-/** A caption as training shows it: its ids, end of turn, and fill. Undefined when it does not fit. */
-function canvasOf(text: string, T: number, tokenizer: Tokenizer): Uint32Array | undefined {
-  const ids = tokenizer.encode(text);
-  if (ids.length >= T) return undefined;
-  const canvas = new Uint32Array(T).fill(tokenizer.idOf(specialTokens.end));
-  canvas.set(ids);
-  canvas[ids.length] = tokenizer.idOf(specialTokens.turnEnd);
-  return canvas;
 }
 
 /** Refines the spoiled and the clean captions of a batch of tasks, `steps` times each. */

@@ -142,3 +142,13 @@ function parse(text: string): unknown {
     );
   }
 }
+
+/** Caption ids, end of turn, and fill. `<|endoftext|>` after the end is learned too, as LLaDA-V does. Undefined when too long. */
+export function answerIds(caption: string, tokenizer: Tokenizer, canvas: number): Uint32Array | undefined {
+  const ids = tokenizer.encode(caption);
+  if (ids.length >= canvas) return undefined;
+  const answer = new Uint32Array(canvas).fill(tokenizer.idOf(specialTokens.end));
+  answer.set(ids);
+  answer[ids.length] = tokenizer.idOf(specialTokens.turnEnd);
+  return answer;
+}

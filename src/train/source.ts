@@ -6,7 +6,7 @@ import { flagPicture } from "../data/flagPicture.ts";
 import { readImage } from "../data/image.ts";
 import type { CaptionedPicture } from "../data/pictureSets.ts";
 import { normalise, toPixels } from "../data/resize.ts";
-import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
+import { answerIds, type Tokenizer } from "../model/tokenizer.ts";
 import { type RandomStream, randomStream, RediffError } from "../tensor/index.ts";
 
 export interface Example {
@@ -29,16 +29,6 @@ export interface Difficulty {
 
 /** The example at an index: a pure function. Examples that do not fit the canvas are drawn again. */
 export type Source = (index: number, difficulty: Difficulty, tokenizer: Tokenizer) => Example;
-
-/** Caption ids, end of turn, and fill. `<|endoftext|>` after the end is learned too, as LLaDA-V does. Undefined when too long. */
-export function answerIds(caption: string, tokenizer: Tokenizer, canvas: number): Uint32Array | undefined {
-  const ids = tokenizer.encode(caption);
-  if (ids.length >= canvas) return undefined;
-  const answer = new Uint32Array(canvas).fill(tokenizer.idOf(specialTokens.end));
-  answer.set(ids);
-  answer[ids.length] = tokenizer.idOf(specialTokens.turnEnd);
-  return answer;
-}
 
 /** Procedural flags of a seed. */
 export const flagSource =

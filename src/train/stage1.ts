@@ -3,7 +3,7 @@
  * some answers a phrase contradicts the picture. The model learns to say the right answer at every position (eq. 3, 4).
  */
 import { captionPrompt } from "../model/prompt.ts";
-import type { Tokenizer } from "../model/tokenizer.ts";
+import { answerIds, type Tokenizer } from "../model/tokenizer.ts";
 import { type Device, type RandomStream, RediffError } from "../tensor/index.ts";
 import { judgeAnswers } from "./answerLoss.ts";
 import { initialModel } from "./base.ts";
@@ -11,7 +11,7 @@ import { drawBatch, type Lesson } from "./batch.ts";
 import { dynamicRate, inOrder, maskTokens, plantPhrase, replaceTokens, tokenCategories } from "./corruption.ts";
 import type { NoiseName } from "./noise.ts";
 import { type Recipe, type RecipeName, recipes } from "./recipes.ts";
-import { answerIds, type Difficulty, type Example, flagSource } from "./source.ts";
+import { type Difficulty, type Example, flagSource } from "./source.ts";
 import { freshState, resumedState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
 
 export interface Stage1Options extends RunOptions, Difficulty {

@@ -6,9 +6,8 @@ import fc from "fast-check";
 import { plantErrors } from "../../src/data/captionErrors.ts";
 import { writeCaption } from "../../src/data/flagCaption.ts";
 import { generateFlag } from "../../src/data/flagGenerator.ts";
-import { loadTokenizer } from "../../src/model/tokenizer.ts";
+import { answerIds, loadTokenizer } from "../../src/model/tokenizer.ts";
 import { captionText } from "../../src/sample/caption.ts";
-import { answerIds } from "../../src/train/source.ts";
 import { type Correction, reviseCanvas } from "../../src/train/revised.ts";
 
 const tokenizer = loadTokenizer(readFileSync(new URL("../../data/tokenizer/tokenizer.json", import.meta.url), "utf8"));

@@ -5,18 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { PNG } from "pngjs";
-import { loadTokenizer } from "../../src/model/tokenizer.ts";
+import { answerIds, loadTokenizer } from "../../src/model/tokenizer.ts";
 import { randomStream, RediffError } from "../../src/tensor/index.ts";
 import { drawBatch } from "../../src/train/batch.ts";
 import { categoryIds } from "../../src/train/corruption.ts";
-import {
-  answerIds,
-  type Difficulty,
-  flagSource,
-  mixedSource,
-  pictureSource,
-  shuffledOrder,
-} from "../../src/train/source.ts";
+import { type Difficulty, flagSource, mixedSource, pictureSource, shuffledOrder } from "../../src/train/source.ts";
 import { defaultStage1Options, revisionLesson } from "../../src/train/stage1.ts";
 
 const tokenizer = loadTokenizer(readFileSync(new URL("../../data/tokenizer/tokenizer.json", import.meta.url), "utf8"));
