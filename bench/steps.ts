@@ -1,6 +1,6 @@
 /** A training step and a decoding step of `small`, as wall time, and where it goes. */
 import { measureMatmul } from "../src/cli/adapter.ts";
-import { shippedCheckpoint, tokenizerFor } from "../src/cli/usage.ts";
+import { shippedBase, tokenizerFor } from "../src/cli/usage.ts";
 import { disposeState } from "../src/model/checkpoint.ts";
 import { preset } from "../src/model/config.ts";
 import { createRediff, disposeRediff } from "../src/model/rediff.ts";
@@ -21,7 +21,7 @@ export async function benchSteps(device: Device, seconds: number): Promise<Row[]
 
 async function trainingStep(device: Device, seconds: number, rate: number): Promise<Row> {
   const options = { ...defaultTrainOptions, curriculum: [{ until: 1, canvas: 64, shares: [0, 0, 1] as const }] };
-  const trainer = createTrainer(device, options, tokenizerFor(shippedCheckpoint));
+  const trainer = createTrainer(device, options, tokenizerFor(shippedBase));
   const params = `small, batch ${options.batch}, canvas 64`;
   const row = await benchStep(device, "training step", params, () => trainer.step(), 1, seconds, rate);
   disposeState(trainer.state);
@@ -32,7 +32,7 @@ async function decodingStep(device: Device, seconds: number, rate: number): Prom
   const config = preset("small");
   const model = createRediff(device, config, 1);
   const pixels = new Float32Array(3 * config.vision.imageSize ** 2);
-  const tokenizer = tokenizerFor(shippedCheckpoint);
+  const tokenizer = tokenizerFor(shippedBase);
   const tokensPerStep = 8;
   const caption = () => captionImages(model, tokenizer, [pixels], refine, { tokensPerStep });
   const { steps } = (await caption())[0]!;

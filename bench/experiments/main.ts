@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { adapterLine } from "../../src/cli/adapter.ts";
-import { oneOf, shippedCheckpoint, speedsOf, wholeNumber } from "../../src/cli/usage.ts";
+import { oneOf, shippedBase, speedsOf, wholeNumber } from "../../src/cli/usage.ts";
 import { writeAtomically } from "../../src/model/files.ts";
 import { openDevice, RediffError } from "../../src/tensor/index.ts";
 import { writeFigure } from "../plot.ts";
@@ -27,7 +27,7 @@ there is not made again. Results, tables, figures and the HTML report are in the
 
   --out DIR             default runs/experiments
   --preset NAME         small (default), or nano: everything in a minute, to see that it works
-  --base DIR            the base that all models begin with (default: the shipped one; nano trains its own)
+  --base DIR            the base that all models begin with (default: the shipped base; nano trains its own)
   --only LIST           models that take part, with all they are made from: ${models.map(({ name }) => name).join(", ")}
   --seeds N             of the models that the relations are about (default 3); --ablation-seeds N of the others (1)
   --base-steps N        train a base of so many steps instead of taking one
@@ -81,7 +81,7 @@ function planOf(values: Values): Plan {
     speeds: values["tokens-per-step"] === undefined ? defaults.speeds : ascending(speedsOf(values["tokens-per-step"])),
     evalBatch: whole("eval-batch", defaults.evalBatch),
   };
-  const base = values.base ?? (preset === "small" && sizes.baseSteps === 0 ? shippedCheckpoint : undefined);
+  const base = values.base ?? (preset === "small" && sizes.baseSteps === 0 ? shippedBase : undefined);
   const only = values.only?.split(",").map((name) => name.trim()) ?? models.map(({ name }) => name);
   return { out: values.out ?? "runs/experiments", sizes, base, models: modelsFor(only) };
 }

@@ -1,7 +1,7 @@
 /** `rediff caption PICTURE`: one caption, as text or as JSON. */
 import { readImage } from "../data/image.ts";
 import { toPixels } from "../data/resize.ts";
-import { loadModel } from "../model/checkpoint.ts";
+import { learnedToRevise, loadModel } from "../model/checkpoint.ts";
 import { captionImages, captionLength } from "../sample/caption.ts";
 import { samplerNames, samplers } from "../sample/presets.ts";
 import { openDevice } from "../tensor/index.ts";
@@ -20,7 +20,7 @@ const help = `rediff caption PICTURE [options]
 
 Describes a PNG or JPEG picture. The shipped model knows flags.
 
-  --decoder NAME         mask (default: the shipped base model has not learned to revise) or refine (section 3.4)
+  --decoder NAME         refine (section 3.4; default for weights that were trained to revise, as the shipped ones) or mask
   --preset NAME          fixed (default); paper; reference: as the released code, token for token
   --tokens-per-step N    tokens committed a step (default 1)
   --block N              decode in blocks of N tokens, left to right (default: the whole canvas)
@@ -60,7 +60,11 @@ export async function run(args: readonly string[]): Promise<void> {
   const [path] = positionals;
   if (path === undefined || positionals.length > 1)
     throw new UsageError(`caption takes one picture; ${positionals.length} were given. See \`rediff caption --help\`.`);
-  const decoderName = oneOf("decoder", values.decoder, "mask", ["mask", "refine"]);
+  const checkpoint = values.checkpoint ?? shippedCheckpoint;
+  const decoderName = oneOf("decoder", values.decoder, learnedToRevise(checkpoint) ? "refine" : "mask", [
+    "mask",
+    "refine",
+  ]);
   const tokensPerStep = wholeNumber("tokens-per-step", values["tokens-per-step"], 1, { max: 4096 });
   const decode = decodeOptions(values);
   const temperature = decimal("temperature", values.temperature, 0, { max: 100 });
@@ -73,7 +77,6 @@ export async function run(args: readonly string[]): Promise<void> {
     throw new UsageError("--gate and --ends are ours; the released code (--preset reference) has neither.");
   const picture = await readImage(path);
 
-  const checkpoint = values.checkpoint ?? shippedCheckpoint;
   const device = await openDevice();
   try {
     const model = loadModel(device, checkpoint);

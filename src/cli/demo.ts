@@ -8,6 +8,7 @@ import { realFlagImage, realFlags } from "../data/realFlags.ts";
 import { toPixels } from "../data/resize.ts";
 import { loadModel } from "../model/checkpoint.ts";
 import { writeAtomically } from "../model/files.ts";
+import type { Rediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import { type Caption, type CaptionStep, captionImages } from "../sample/caption.ts";
 import type { Decoder } from "../sample/decoder.ts";
@@ -17,13 +18,14 @@ import { openDevice } from "../tensor/index.ts";
 import { adapterLine } from "./adapter.ts";
 import { captionReport, replacedTokens, type ReportedFlag } from "./report.ts";
 import { columns, paint, paintCanvas, rewrite, wrap } from "./terminal.ts";
-import { parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
+import { parse, shippedBase, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
 
 const help = `rediff demo [options]
 
   --flags LIST           ISO codes of real flags (default nl,jp,se)
   --tokens-per-step N    default 8
-  --checkpoint DIR       default: the shipped one
+  --checkpoint DIR       weights that refine (default: the shipped ones)
+  --base DIR             weights that predict masks (default: the shipped base, or else those of --checkpoint)
   --out FILE             the report (default runs/demo/report.html)`;
 
 type DecoderName = "mask prediction" | "refining";
@@ -35,6 +37,7 @@ export async function run(args: readonly string[]): Promise<void> {
     flags: { type: "string" },
     "tokens-per-step": { type: "string" },
     checkpoint: { type: "string" },
+    base: { type: "string" },
     out: { type: "string" },
     help: { type: "boolean", short: "h" },
   });
@@ -54,20 +57,26 @@ export async function run(args: readonly string[]): Promise<void> {
   const device = await openDevice();
   console.log(await adapterLine(device));
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
-  const model = loadModel(device, checkpoint);
+  const base = values.base ?? values.checkpoint ?? shippedBase;
   const tokenizer = tokenizerFor(checkpoint);
+  const models: Readonly<Record<DecoderName, Rediff>> = {
+    "mask prediction": loadModel(device, base),
+    refining: loadModel(device, checkpoint),
+  };
   const legend = `${paint("bold", "just committed")}, ${paint("yellow", "replaced by the refining decoder")}, settled`;
   console.log(`${tokensPerStep} tokens a step. Tokens: ${legend}.\n`);
 
   const shown: ReportedFlag[] = [];
   for (const flag of chosen) {
     console.log(`${wrap(`${flag.name} — a person wrote: ${flag.visual}`, columns())}\n`);
-    const pixels = toPixels(await realFlagImage(flag), model.config.vision.imageSize);
+    const image = await realFlagImage(flag);
+    const pixelsFor = (model: Rediff) => [toPixels(image, model.config.vision.imageSize)];
     const captions: Partial<Record<DecoderName, Caption>> = {};
     const panels = names.map((name) => ({ title: name, steps: [] as CaptionStep[] }));
     const frame = rewrite();
     for (const [i, name] of names.entries()) {
-      const [caption] = await captionImages(model, tokenizer, [pixels], decoders[name], {
+      const model = models[name];
+      const [caption] = await captionImages(model, tokenizer, pixelsFor(model), decoders[name], {
         tokensPerStep,
         history: true,
         onStep: ({ canvas, changes }) => {
@@ -78,7 +87,8 @@ export async function run(args: readonly string[]): Promise<void> {
       captions[name] = caption!;
     }
     frame.end(sideBySide(panels, tokenizer));
-    const [slow] = await captionImages(model, tokenizer, [pixels], maskPredict, { tokensPerStep: 1 });
+    const model = models["mask prediction"];
+    const [slow] = await captionImages(model, tokenizer, pixelsFor(model), maskPredict, { tokensPerStep: 1 });
     console.log(`${wrap(`mask prediction, 1 token a step: ${slow!.text}`, columns())}\n`);
     shown.push({ flag, captions, slow: slow!.text });
   }

@@ -27,9 +27,9 @@ import {
   visionRateOf,
   visionRateOption,
 } from "./trainLoop.ts";
-import { decimal, oneOf, parse, shippedCheckpoint, tokenizerFor, UsageError } from "./usage.ts";
+import { decimal, oneOf, parse, shippedBase, tokenizerFor, UsageError } from "./usage.ts";
 
-const revisionHelp = `  --init DIR         weights to begin with (default: the shipped ones; "none" for noise)
+const revisionHelp = `  --init DIR         weights to begin with (default: the shipped base; "none" for noise)
   --recipe NAME      ${recipeNames.join(", ")}: where paper and released code disagree (default ${defaultStage1Options.recipe})
   --replacement X    probability of a random token at a visible position, or dynamic (default: the recipe's)
   --hallucinations X share of answers with a false phrase (default ${defaultStage1Options.hallucinations})
@@ -70,7 +70,7 @@ type Values = CommonValues & {
 
 /** The options of Stage I, which Stage II has too. */
 function optionsOf<Options extends Stage1Options>(values: Values, defaults: Options): Options {
-  const { replacement, init = shippedCheckpoint } = values;
+  const { replacement, init = shippedBase } = values;
   const common = runOptions(values, defaults);
   return {
     ...common,

@@ -108,8 +108,9 @@ export function decodeOptions(values: {
 
 const root = new URL("../../", import.meta.url);
 
-/** The checkpoint that the project ships. */
-export const shippedCheckpoint: string = fileURLToPath(new URL("weights/small-base", root));
+/** The checkpoints that the project ships: what captions, and the base of all stages, which predicts masks and does not revise. */
+export const shippedCheckpoint: string = fileURLToPath(new URL("weights/small-stage1", root));
+export const shippedBase: string = fileURLToPath(new URL("weights/small-base", root));
 
 /** The tokenizer.json beside a checkpoint, or else the project's own, which belongs to no published model. */
 export function tokenizerPath(checkpoint: string): string {

@@ -90,6 +90,14 @@ export async function loadModelAs(device: Device, folder: string, storage: Weigh
   }
 }
 
+/** Whether the weights of a folder were trained to revise (Stage I or II), as `saveModel` wrote it. Of published ones nothing is known. */
+export function learnedToRevise(folder: string): boolean {
+  const { file } = openModel(folder);
+  file.close();
+  const { options } = file.metadata;
+  return options !== undefined && "recipe" in (parseJson(new TextEncoder().encode(options), folder) as object);
+}
+
 interface OpenModel {
   readonly config: RediffConfig;
   readonly file: TensorFile;
