@@ -1,11 +1,12 @@
 /** `rediff doctor --model NAME`: in which storage a model would fit on this machine, and why not in the others. */
 import { imageTokens, preset, type RediffConfig } from "../model/config.ts";
-import { checkFits, inGB, type Machine, memoryNeed, obstacle } from "../model/memory.ts";
+import { checkFits, inGB, type Machine, memoryNeed, obstacle, stepFlops } from "../model/memory.ts";
 import { createRandomModel } from "../model/randomModel.ts";
 import { type AnyRediff, disposeRediff, encodeImage, parameterCount } from "../model/rediff.ts";
 import { canvasLogits, IMAGE } from "../model/sequence.ts";
-import { type WeightStorage, weightStorages } from "../nn/weight.ts";
-import { openDevice, noGrad, scope, tensor, uniform } from "../tensor/index.ts";
+import { createWeight, disposeWeight, type RowRange, type WeightStorage, weightStorages } from "../nn/weight.ts";
+import { type Device, noGrad, normal, openDevice, scope, type Tensor, tensor, uniform } from "../tensor/index.ts";
+import { measureMatmul } from "./adapter.ts";
 
 /** What the command is asked about a model. */
 export interface ModelQuestion {
@@ -33,16 +34,14 @@ export function machineOf(adapter: GPUAdapter, isSoftware: boolean, memory: numb
   };
 }
 
+/** Prints what a model takes in each storage, and what is against it. */
 export function describeModel({ name, storage, memory }: ModelQuestion, machine: Machine, row: Row): void {
   const config = preset(name);
   const storages = storage ? [storage] : weightStorages;
   const needs = storages.map((dtype) =>
     memoryNeed(config, dtype, { batch: 1, prompt: PROMPT }, machine.maxBindingBytes),
   );
-  row(
-    "model",
-    `${name}: ${(parameterCount(config) / 1e6).toLocaleString("en", { maximumFractionDigits: 1 })} M parameters`,
-  );
+  row("model", `${name}: ${inWords(parameterCount(config))} parameters`);
   row("memory", memoryLine(machine, memory));
   row(
     "needs",
@@ -60,11 +59,17 @@ export function describeModel({ name, storage, memory }: ModelQuestion, machine:
   const head = split.at(-1);
   row(
     "bindings",
-    `${inGB(machine.maxBindingBytes)} at most; the largest in ${needs.at(-1)!.storage} is ${inGB(largest.bytes)}: ${largest.name}`,
+    `the largest in ${needs.at(-1)!.storage} is ${inGB(largest.bytes)}: ${largest.name}`,
     head
       ? `${split.length} weights are split by rows as they are made, ${head.name} into ${head.parts} parts`
       : "no weight is split",
   );
+}
+
+/** 8.43 billion, 1.75 million, 103 thousand. */
+function inWords(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(2)} billion`;
+  return count >= 1e6 ? `${(count / 1e6).toFixed(2)} million` : `${Math.round(count / 1e3)} thousand`;
 }
 
 const cells = (first: string, ...rest: readonly string[]): string =>
@@ -93,17 +98,25 @@ export async function tryModel(name: string, storage: WeightStorage, machine: Ma
   checkFits(memoryNeed(config, storage, { batch: 1, prompt: PROMPT }, machine.maxBindingBytes), machine);
   const device = await openDevice();
   try {
+    const toMake = parameterCount(config) * (await secondsPerWeight(device, storage));
+    const flops = stepFlops(config, { batch: 1, prompt: PROMPT });
+    const gflops = await measureMatmul(device);
+    row(
+      "takes",
+      `about ${duration(toMake)} to make the weights and ${duration(flops / gflops / 1e9)} for a step, besides compilation:`,
+      `${inFlop(flops)} at the ${gflops.toPrecision(3)} GFLOP/s of a 512³ f32 matrix product`,
+    );
     const start = performance.now();
     const model = await createRandomModel(device, config, 1, storage);
     const made = performance.now();
     const { liveBytes } = device.memory();
-    row("made", `random weights in ${storage}: ${inGB(liveBytes)} in ${seconds(made - start)}`);
+    row("made", `random weights in ${storage}: ${inGB(liveBytes)} in ${duration((made - start) / 1000)}`);
     device.resetPeak();
     const finite = await step(model);
     const { peakBytes } = device.memory();
     row(
       "step",
-      `${seconds(performance.now() - made)} with compilation, ${inGB(peakBytes - liveBytes)} besides the weights`,
+      `${duration((performance.now() - made) / 1000)} with compilation, ${inGB(peakBytes - liveBytes)} besides the weights`,
       finite ? "all logits are finite" : "there are logits that are NaN or infinite",
     );
     if (!finite) process.exitCode = 1;
@@ -127,4 +140,24 @@ const step = (model: AnyRediff): Promise<boolean> =>
     }),
   );
 
-const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+/** What a random weight takes to be made and stored, from the second of two small matrices: the first compiles. */
+async function secondsPerWeight(device: Device, storage: WeightStorage): Promise<number> {
+  const shape = [512, 4096] as const;
+  let seconds = 0;
+  for (let i = 0; i < 2; i++) {
+    const start = performance.now();
+    const rows = ({ start, end }: RowRange): Tensor => normal(device, [end - start, shape[1]], 1, start);
+    disposeWeight(await createWeight(device, shape, storage, rows, "doctor"));
+    seconds = (performance.now() - start) / 1000;
+  }
+  device.pool.trim();
+  return seconds / (shape[0] * shape[1]);
+}
+
+function duration(seconds: number): string {
+  if (seconds < 1) return `${Math.ceil(1000 * seconds)} ms`;
+  return seconds < 100 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+const inFlop = (flops: number): string =>
+  flops >= 1e12 ? `${(flops / 1e12).toFixed(1)} TFLOP` : `${(flops / 1e9).toPrecision(2)} GFLOP`;

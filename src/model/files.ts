@@ -5,7 +5,10 @@ import { dirname, join } from "node:path";
 import { CheckpointError, formatHeader, storedBytes, type TensorEntry } from "./safetensors.ts";
 import type { ByteSource, OpenSource } from "./tensorFile.ts";
 
-/** Writes a file so that a crash at any moment leaves the old one or the new one, never a part. */
+/**
+ * Writes a file so that a crash at any moment leaves the old one or the new one, never a part. Throws CheckpointError where the
+ * system does not let it.
+ */
 export const writeAtomically = (path: string, bytes: Uint8Array | string): Promise<void> => writePieces(path, [bytes]);
 
 /** `writeAtomically` for content that comes in pieces. When a piece fails to come nothing is left. */
@@ -13,10 +16,10 @@ async function writePieces(
   path: string,
   pieces: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
 ): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.partial`;
-  const file = await open(temporary, "w");
   try {
+    mkdirSync(dirname(path), { recursive: true });
+    const file = await open(temporary, "w");
     try {
       for await (const piece of pieces) await file.writeFile(piece);
       await file.sync();
@@ -25,8 +28,9 @@ async function writePieces(
     }
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    await rm(temporary, { force: true }).catch(() => {}); // Where nothing could be made there is nothing to remove.
+    if (!(error instanceof Error && "syscall" in error)) throw error;
+    throw new CheckpointError(`${path} cannot be written (${error.message}).`, { path });
   }
 }
 

@@ -3,7 +3,7 @@ import { isMatrix } from "../nn/parameters.ts";
 import { rowRanges, storedBytes, type WeightStorage } from "../nn/weight.ts";
 import { LimitError, OutOfMemoryError, sizeOf } from "../tensor/index.ts";
 import { imageTokens, patchCells, type RediffConfig } from "./config.ts";
-import { parameterSpecs } from "./parameterSpecs.ts";
+import { parameterSpecs, PROJECTOR, VISION } from "./parameterSpecs.ts";
 
 /** What of an adapter, and of the machine, decides. */
 export interface Machine {
@@ -89,6 +89,25 @@ export function memoryNeed(
   };
 }
 
+/** Floating-point operations of the matrix products and attention of one step without cache. `batch` and `picture` as in `memoryNeed`. */
+export function stepFlops(
+  config: RediffConfig,
+  { batch: B, prompt, picture = imageTokens(config.vision) }: Workload,
+): number {
+  const { text, vision } = config;
+  const rows = picture + prompt + text.canvas;
+  const rowsOf = (name: string): number => {
+    if (name === "model.embed_tokens.weight") return 0; // looked up, not multiplied
+    if (name === "lm_head.weight") return text.canvas;
+    return name.startsWith(VISION) || name.startsWith(PROJECTOR) ? picture : rows;
+  };
+  const products = parameterSpecs(config)
+    .filter(isMatrix)
+    .reduce((sum, { name, shape }) => sum + 2 * rowsOf(name) * sizeOf(shape), 0);
+  const scores = text.layers * rows ** 2 * text.width + vision.layers * picture * imageTokens(vision) * vision.width;
+  return B * (products + 4 * scores);
+}
+
 /** Of a block: its input, norm, q, k, v, two rotated, mixed, out, sum, norm, down, sum; embeddings in three stages; inner rows. */
 const layerPeak = (rows: number, { width, mlp }: { width: number; mlp: number }): number =>
   rows * F32 * (17 * width + 3 * mlp);
@@ -113,8 +132,7 @@ export function obstacle(need: MemoryNeed, { maxBindingBytes, hasF16, freeBytes 
   if (need.storage === "f16" && !hasF16) return "the adapter has no shader-f16";
   if (need.largest.bytes > maxBindingBytes)
     return `${need.largest.name} take ${inGB(need.largest.bytes)} in one binding; the adapter binds ${inGB(maxBindingBytes)}`;
-  if (freeBytes !== undefined && need.total > freeBytes)
-    return `${inGB(need.total - freeBytes)} of memory are missing: ${inGB(need.total)} are needed, ${inGB(freeBytes)} are free`;
+  if (freeBytes !== undefined && need.total > freeBytes) return `${inGB(need.total - freeBytes)} of memory are missing`;
   return undefined;
 }
 
@@ -123,12 +141,15 @@ export function checkFits(need: MemoryNeed, machine: Machine): void {
   const why = obstacle(need, machine);
   if (why === undefined) return;
   const facts = { ...need, ...machine };
-  const message = `The model does not fit in ${need.storage}: ${why}. \`rediff doctor --model\` shows every storage.`;
+  const sizes = `it needs ${inGB(need.total)}${machine.freeBytes === undefined ? "" : `, ${inGB(machine.freeBytes)} are free`}`;
+  const message = `The model does not fit in ${need.storage}: ${why} (${sizes}). \`rediff doctor --model\` shows every storage.`;
   throw need.largest.bytes > machine.maxBindingBytes
     ? new LimitError(message, facts)
     : new OutOfMemoryError(message, facts);
 }
 
-/** Decimal, as memory is sold: 4.48 GB, 64.7 MB. */
-export const inGB = (bytes: number): string =>
-  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+/** Decimal, as memory is sold: 4.48 GB, 64.7 MB, 98.3 kB. */
+export function inGB(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(2)} GB`;
+  return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e3).toFixed(1)} kB`;
+}

@@ -138,7 +138,7 @@ function rowRange({ name, shape }: TensorEntry, from: number, to: number): { fro
 }
 
 /** Bytes of a row of the first axis. Throws CheckpointError for rows that begin inside a byte. */
-export function rowBytes({
+function rowBytes({
   name,
   dtype,
   shape,

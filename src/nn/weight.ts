@@ -120,6 +120,7 @@ function stored(values: Tensor, storage: WeightStorage, label: string): Tensor |
 export const shardsOf = (weight: Weight): readonly (Tensor | Quantised)[] =>
   "shards" in weight ? weight.shards : [weight];
 
+/** Frees all parts, and their gradients. */
 export function disposeWeight(weight: Weight): void {
   for (const shard of shardsOf(weight)) {
     if (!(shard instanceof Tensor)) {

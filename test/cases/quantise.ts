@@ -33,12 +33,20 @@ export default defineCase<Params>({
   },
   run: ({ w }, params) => ({ y: dequantise(quantise(w!, formatOf(params))) }),
   tolerance: 0,
+  // The second value lies half a step over the largest integer, which would be 8.
+  edges: [{ params: { N: 1, K: 32, bits: 4, group: 32 }, values: { w: [-8, 7.5, 3, -2.5, 2.5, 0, -0.5, 0.5] } }],
   flops: ({ N, K }) => 4 * N * K,
   bytes: ({ N, K }) => 12 * N * K,
   bench: [{ N: 1024, K: 1024, bits: 4, group: 64 }],
 });
 
 export const mutants: readonly Mutant[] = [
+  {
+    kernel: "quantiseRows",
+    find: "min(i32(LEVELS) - 1, i32(round(w[n * params.K + k + i] * inverse)))",
+    replace: "i32(round(w[n * params.K + k + i] * inverse))",
+    why: "half a step over the largest integer becomes the smallest",
+  },
   {
     kernel: "quantiseRows",
     find: "bits + 1u,",

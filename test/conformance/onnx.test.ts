@@ -1,6 +1,6 @@
 /**
- * ONNX's public conformance cases of operators, against ours. What the engine does not compute is skipped with its reason,
- * and counted. `onnxCases.py` made the file of cases.
+ * ONNX's public conformance cases of operators, against ours. What the engine does not compute is listed at the
+ * end, with reasons. `onnxCases.py` made the file of cases.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -62,16 +62,24 @@ describe("ONNX conformance", () => {
       await device.checkCanaries();
     });
   }
-
-  // Grouped, or the list would be longer than the one of what is tested.
-  const reasons = new Map<string, string[]>();
-  for (const { op, reason, name } of skipped)
-    reasons.set(`${op}: ${reason}`, [...(reasons.get(`${op}: ${reason}`) ?? []), name]);
-  for (const [reason, names] of reasons) test(`${reason} (${names.length})`, { skip: names.join(", ") });
 });
 
-test("270 cases run and 102 are left out, and none is lost", () => {
-  assert.deepEqual([cases.length, skipped.length], [270, 102]);
+/** Cases left out of the file, by reason: how many of which operator. A case that is lost, or could be run by now, is seen here. */
+const leftOut = {
+  "arithmetic is f32": { Add: 6, Attention: 11, Div: 7, Max: 10, Min: 10, Mul: 6, Pad: 3, ReduceMax: 2, Sub: 6 },
+  "padded keys beside a mask or a causal one: attention takes lengths alone": { Attention: 6 },
+  "a query that sees no key: masks are finite": { Attention: 4 },
+  "no windows": { Attention: 10 },
+  "an empty tensor: every size is at least 1": { ReduceMax: 1, ReduceSum: 2, Reshape: 1, Slice: 1 },
+  "steps of 1 only": { Slice: 1 },
+  "more than 4000 elements: left out of the file": { SoftmaxCrossEntropyLoss: 4 },
+};
+
+test("281 cases run; those left out are these, each for a reason", () => {
+  assert.equal(cases.length, 281);
+  const counts: Record<string, Record<string, number>> = {};
+  for (const { op, reason } of skipped) (counts[reason] ??= {})[op] = (counts[reason]?.[op] ?? 0) + 1;
+  assert.deepEqual(counts, leftOut);
   const names = [...cases, ...skipped].map(({ name }) => name);
   assert.equal(new Set(names).size, 372);
   for (const { op, output } of cases) assert.ok(operators[op] && output.f32 !== undefined, op);

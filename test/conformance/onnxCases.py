@@ -2,7 +2,7 @@
 
     python test/conformance/onnxCases.py > test/conformance/onnxCases.json
 
-Made with onnx 1.23.2, numpy 2.4.6, Python 3.11, 2026-11-23. The cases are `onnx.backend.test`'s node tests, Apache-2.0: inputs,
+Made with onnx 1.23.2, numpy 2.4.6, Python 3.11, 2026-11-24. The cases are `onnx.backend.test`'s node tests, Apache-2.0: inputs,
 attributes, and the outputs that ONNX's reference implementation gives. Only the first output is kept: the engine does not
 return statistics. A case that is left out is listed with the reason.
 """
@@ -36,15 +36,13 @@ def why_not(op, attributes, names, inputs, output):
     given = dict(zip(names, inputs))
     floats = [x.dtype for x in inputs if x.dtype.kind not in "ib" or op in UNARY + BINARY]
     if any(dtype != np.float32 for dtype in floats) or output.dtype != np.float32:
-        return f"{output.dtype}: arithmetic is f32"
+        return "arithmetic is f32"
     if any(x.size == 0 for name, x in given.items() if name in ("data", "x", "X", "input")) or output.size == 0:
         return "an empty tensor: every size is at least 1"
     if sum(x.size for x in inputs) + output.size > LARGEST:
         return f"more than {LARGEST} elements: left out of the file"
-    if op == "RotaryEmbedding":
-        return "cosines and sines are given as random numbers; rope makes them from its base"
-    if op == "Pad" and (attributes["mode"] != b"constant" or given["value"].item() != 0):
-        return "pads with zeros only"
+    if op == "Pad" and attributes["mode"] != b"constant":
+        return "pads with one value only"
     if op == "Slice" and "steps" in given and any(step != 1 for step in given["steps"]):
         return "steps of 1 only"
     if op == "Swish" and attributes["alpha"] != 1:
@@ -56,7 +54,7 @@ def why_not_attention(attributes, given):
     if any(name.endswith("window_size") for name in attributes):
         return "no windows"
     if "nonpad_kv_seqlen" in given:
-        return "padded keys come with masks of the unpadded length"
+        return "padded keys beside a mask or a causal one: attention takes lengths alone"
     if "attn_mask" in given:
         mask = given["attn_mask"]
         seen = mask if mask.dtype == bool else mask > -np.inf
@@ -64,7 +62,7 @@ def why_not_attention(attributes, given):
             past = given["past_key"].shape[2] if "past_key" in given else 0
             seen = seen & np.tril(np.ones(seen.shape[-2:], dtype=bool), k=past)
         if not seen.any(axis=-1).all():
-            return "a query that sees no key: the masks that the test composes are finite"
+            return "a query that sees no key: masks are finite"
     return None
 
 

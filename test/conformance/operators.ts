@@ -22,6 +22,7 @@ import {
   minimum,
   mul,
   neg,
+  pad,
   permute,
   relu,
   reshape,
@@ -40,6 +41,9 @@ import {
   tensor,
   transpose,
 } from "../../src/tensor/index.ts";
+import { rotate } from "../../src/tensor/ops/rope.ts";
+import { contiguous } from "../../src/tensor/run.ts";
+import { empty } from "../../src/tensor/tensor.ts";
 
 /** One case: inputs by ONNX's names, floats on the device and integers as numbers. */
 export interface Call {
@@ -139,6 +143,16 @@ function sliceAxes({ tensors, ints }: Call): Tensor {
   }, tensors["x"]!);
 }
 
+/** Zeros around x − value, which is value around x. */
+function padAround({ tensors, ints }: Call): Tensor {
+  const x = tensors["x"]!;
+  const value = reshape(tensors["value"]!, [1]);
+  const pads = ints["pads"]!.values;
+  const axes = ints["axes"]?.values ?? x.shape.map((_, i) => i);
+  const around = axes.reduce((y, axis, i) => pad(y, at(axis, x.rank), pads[i]!, pads[i + axes.length]!), sub(x, value));
+  return add(around, value);
+}
+
 function reshapeTo({ tensors, ints }: Call): Tensor {
   const x = tensors["data"]!;
   return reshape(
@@ -179,6 +193,39 @@ function classLoss({ device, tensors, ints, attributes }: Call): Tensor {
   const losses = crossEntropy(reshape(permute(x, order), [values.length, C]), ids, weights);
   if (attributes["reduction"] === "none") return reshape(losses, shape);
   return attributes["reduction"] === "sum" ? sum(losses) : div(sum(losses), sum(weights));
+}
+
+/** Our kernel with the angles of a case: one row of the table for each token. ONNX has heads before tokens, or in one axis with D. */
+function rotaryEmbedding(call: Call): Tensor {
+  const { device, tensors, ints } = call;
+  const input = tensors["input"]!;
+  const H = input.rank === 3 ? number(call, "num_heads", 1) : input.shape[1]!;
+  const x =
+    input.rank === 3 ? reshape(input, [...input.shape.slice(0, 2), H, input.shape[2]! / H]) : transpose(input, 1, 2);
+  const [B, T, , D] = x.shape as [number, number, number, number];
+  const turned = number(call, "rotary_embedding_dim", 0) || D;
+  const half = turned / 2;
+  const ids = ints["position_ids"];
+  const ofTokens = (cache: Tensor): Tensor =>
+    ids ? gather(cache, tensor(device, ids.values, [B * T], "u32")) : reshape(cache, [B * T, half]);
+  const angles = concat([ofTokens(tensors["cos_cache"]!), ofTokens(tensors["sin_cache"]!)], 1);
+
+  // Ours turns channel j with j + D/2; interleaved, 2j turns with 2j + 1.
+  const turn = (y: Tensor, rows: number, columns: number): Tensor =>
+    number(call, "interleaved", 0)
+      ? reshape(transpose(reshape(y, [B, T, H, rows, columns]), 3, 4), [B, T, H, turned])
+      : y;
+  const y = empty(device, [B, T, H, turned], "f32", "rotated");
+  rotate("rope", contiguous(turn(slice(x, 3, 0, turned), half, 2)), angles, y, 1, {
+    N: 1,
+    T: B * T,
+    H,
+    D: turned,
+    start: 0,
+  });
+  const parts = [turn(y, 2, half), ...(turned < D ? [slice(x, 3, turned, D)] : [])];
+  const all = concat(parts, 3);
+  return input.rank === 3 ? reshape(all, input.shape) : transpose(all, 1, 2);
 }
 
 /** Large, but no infinity: a masked score loses against any other, and sums stay finite. */
@@ -272,6 +319,7 @@ export const operators: Readonly<Record<string, Operator>> = {
   Min: binary(minimum),
   Mul: binary(mul),
   Neg: unary(neg),
+  Pad: padAround,
   RMSNormalization: (call) => {
     const { X, W } = call.tensors as { X: Tensor; W: Tensor };
     const eps = number(call, "epsilon", 1e-5);
@@ -282,6 +330,7 @@ export const operators: Readonly<Record<string, Operator>> = {
   ReduceSum: reduction(sum),
   Relu: unary(relu),
   Reshape: reshapeTo,
+  RotaryEmbedding: rotaryEmbedding,
   Sigmoid: unary(sigmoid),
   Sin: unary(sin),
   Slice: sliceAxes,

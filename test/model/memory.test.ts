@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { preset } from "../../src/model/config.ts";
-import { checkFits, memoryNeed, obstacle } from "../../src/model/memory.ts";
+import { checkFits, memoryNeed, obstacle, stepFlops } from "../../src/model/memory.ts";
 import { createRandomModel } from "../../src/model/randomModel.ts";
 import { disposeRediff, encodeImage, parameterCount } from "../../src/model/rediff.ts";
 import { canvasLogits, IMAGE } from "../../src/model/sequence.ts";
@@ -97,6 +97,20 @@ test("the true size: 8.43 billion parameters, in int4 4.5 GB, in an 8 GB GPU", (
   assert.equal(memoryNeed(config, "int4", { batch: 1, prompt: 64 }).split.length, 0);
 });
 
+test("operations of a step are those of its products, counted by the engine as they are recorded", async () => {
+  await withDevice({}, async (device) => {
+    const config = preset("small");
+    const model = await createRandomModel(device, config, 1, "f32");
+    const before = device.productFlops;
+    await decode(model);
+    const products = device.productFlops - before;
+    // The engine does not count attention; the model's patch embedding is a product, but no matrix of its parameters.
+    const said = stepFlops(config, { batch: 1, prompt: 3 });
+    assert.ok(products < said && said < 1.2 * products, `${said} said, ${products} recorded`);
+    disposeRediff(model);
+  });
+});
+
 test("what is missing is said, with numbers", () => {
   const need = memoryNeed(preset("llada-v-8b"), "f16", { batch: 1, prompt: 64 }, 2 ** 27);
   const machine = { maxBindingBytes: 2 ** 27, hasF16: true };
@@ -104,7 +118,7 @@ test("what is missing is said, with numbers", () => {
   checkFits(need, machine);
   assert.throws(
     () => checkFits(need, { ...machine, freeBytes: 8e9 }),
-    /10\.\d\d GB of memory are missing: 18\.\d\d GB/,
+    /10\.\d\d GB of memory are missing \(it needs 18\.\d\d GB/,
   );
   assert.throws(() => checkFits(need, { ...machine, hasF16: false }), /no shader-f16/);
   assert.throws(

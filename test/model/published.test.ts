@@ -17,8 +17,9 @@ import { type AnyRediff, disposeRediff, encodeImage } from "../../src/model/redi
 import { CheckpointError, formatSafetensors, parseSafetensors } from "../../src/model/safetensors.ts";
 import { canvasLogits, IMAGE } from "../../src/model/sequence.ts";
 import { f32ToStored, storedToF32 } from "../../src/model/storedValues.ts";
-import { openTensorFile } from "../../src/model/tensorFile.ts";
-import { countParameters } from "../../src/nn/parameters.ts";
+import { memorySource, openTensorFile, openTensors } from "../../src/model/tensorFile.ts";
+import { countParameters, disposeParameters } from "../../src/nn/parameters.ts";
+import { shardsOf } from "../../src/nn/weight.ts";
 import { dequantise, type Device, noGrad, openDevice, type Quantised, scope, tensor } from "../../src/tensor/index.ts";
 
 const folder = (name: string): string => fileURLToPath(new URL(`../goldens/published/${name}`, import.meta.url));
@@ -141,6 +142,29 @@ describe("LLaDA-V's layout", () => {
     assert.equal(device.pool.report().liveBytes, before);
   });
 
+  test("loads to use by parts: no read is longer than a binding, and every byte is read once", async () => {
+    const small = await openDevice({ maxBindingBytes: 4096 });
+    const [rows, columns] = [500, 64];
+    const values = Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(i));
+    const stored = f32ToStored("head.weight", [rows, columns], values, "BF16");
+    const source = memorySource(formatSafetensors([stored], {}), "x");
+    const reads: [start: number, end: number][] = [];
+    const file = openTensors({ ...source, read: (start, end) => (reads.push([start, end]), source.read(start, end)) });
+    const header = reads.splice(0).at(-1)![1];
+    const specs = [{ name: "head.weight", shape: [rows, columns] }];
+    const loaded = await loadForUse(small, file, specs, (same) => same, "int4");
+    const parts = shardsOf(loaded.get("head.weight")!);
+    assert.equal(parts.length, reads.length);
+    // 4,096 bytes of f32 are 2,048 in the file.
+    reads.forEach(([start, end], i) => {
+      assert.ok(end - start <= 2048);
+      assert.equal(start, reads[i - 1]?.[1] ?? header);
+    });
+    assert.equal(reads.at(-1)![1], header + 2 * rows * columns);
+    disposeParameters(loaded);
+    await small.close();
+  });
+
   test("what LLaVA carries along is listed, not refused", () => {
     const { unused, file } = openPublished(folder("llava"));
     file.close();
@@ -238,6 +262,9 @@ describe("the true sizes", () => {
       bos_token_id: 128_000,
     };
     for (const given of [original, converted]) assert.deepEqual(parsePublished(given, "x").text, eightB.text);
+    // MMaDA is LLaDA with more tokens, those of pictures; ProSeCo is LLaDA trained on.
+    const mmada = { ...original, model_type: "mmada", vocab_size: 134_656, embedding_size: 134_656 };
+    assert.deepEqual(parsePublished(mmada, "x").text, { ...eightB.text, vocabulary: 134_656 });
     assert.deepEqual(parsePublished(original, "x").tokens, { mask: 126_336, end: 126_081, pad: 126_081 });
   });
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import fc from "fast-check";
 import { importGraph, reachableFrom } from "../../scripts/imports.ts";
-import { fileSource, inFolder, type PendingTensor, writeCheckpoint } from "../../src/model/files.ts";
+import { fileSource, inFolder, type PendingTensor, writeAtomically, writeCheckpoint } from "../../src/model/files.ts";
 import {
   CheckpointError,
   formatSafetensors,
@@ -269,6 +269,16 @@ describe("writing in shards", () => {
       assert.deepEqual([...storedToF32(open.read(`t${i}`))], Array(n).fill(n));
     open.close();
     await assert.rejects(writeCheckpoint(folder, [pending("a", 1)], {}, 0), isError(/must have room for bytes/));
+  });
+
+  test("a path that cannot be written is named, with the system's reason", async () => {
+    const blocked = join(scratch, "blocked");
+    writeFileSync(blocked, "a file, no folder");
+    await assert.rejects(
+      writeAtomically(join(blocked, "x.json"), "{}"),
+      isError(/blocked\/x\.json cannot be written \(E/),
+    );
+    assert.equal(readFileSync(blocked, "utf8"), "a file, no folder");
   });
 
   test("a piece too few leaves no file", async () => {

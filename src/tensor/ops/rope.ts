@@ -25,24 +25,29 @@ const op = defineOp("rope", {
       );
     return {};
   },
-  forward: ({ x, y, ...call }) => rotate("rope", x, y, 1, call),
-  backward: ({ x: _, y: __, dy, dx, ...call }) => rotate("ropeBackward", dy, dx!, -1, call),
+  forward: ({ x, y, base, ...call }) => rotate("rope", x, anglesOf(x, base, call), y, 1, call),
+  backward: ({ x: _, y: __, dy, dx, base, ...call }) =>
+    rotate("ropeBackward", dy, anglesOf(dy, base, call), dx!, -1, call),
 });
 
-type Call = Readonly<Record<"N" | "T" | "H" | "D" | "base" | "start", number>>;
+type Call = Readonly<Record<"N" | "T" | "H" | "D" | "start", number>>;
 
-function rotate(label: string, x: Tensor, y: Tensor, sign: number, { N, T, H, D, base, start }: Call): void {
+const anglesOf = (x: Tensor, base: number, { D, start, T }: Call): Tensor => ropeTable(x.device, D, base, start + T);
+
+/** Rotates x (N, T, H, D) by rows start … start + T of `angles` (positions, D), cosines and then sines, into y; back with sign −1. */
+export function rotate(
+  label: string,
+  x: Tensor,
+  angles: Tensor,
+  y: Tensor,
+  sign: number,
+  { N, T, H, D, start }: Call,
+): void {
   const width = D % 8 === 0 ? 4 : 1;
   const HALF = D / 2 / width;
   const { workgroups, overrides, rows, steps } = spreadRows(x.device, N * T, H * HALF);
   const launch = { workgroups, overrides: { ...overrides, HALF }, types: { Vector: width === 4 ? "vec4f" : "f32" } };
-  run(
-    "rope",
-    { x, angles: ropeTable(x.device, D, base, start + T), y },
-    { rows, steps, total: N * T, T, H, start, sign },
-    launch,
-    label,
-  );
+  run("rope", { x, angles, y }, { rows, steps, total: N * T, T, H, start, sign }, launch, label);
 }
 
 const tables = new WeakMap<Device, Map<string, Tensor>>();
