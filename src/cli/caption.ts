@@ -1,9 +1,13 @@
-/** `rediff caption PICTURE`: one caption, as text or as JSON. */
+/** `rediff caption PICTURE…`: one caption, as text or as JSON. */
 import { readImage } from "../data/image.ts";
-import { toPixels } from "../data/resize.ts";
-import { learnedToRevise, loadModel } from "../model/checkpoint.ts";
-import { captionImages, captionLength } from "../sample/caption.ts";
-import { samplerNames, samplers } from "../sample/presets.ts";
+import { checkpointConfig, learnedToRevise, loadModel, loadModelAs } from "../model/checkpoint.ts";
+import { askAbout, captionPrompt, llavaPrompt } from "../model/prompt.ts";
+import { speaksLlava } from "../model/published/conversation.ts";
+import { weightStorages } from "../nn/weight.ts";
+import { captionPictures } from "../sample/caption.ts";
+import { type SamplerName, samplerNames, samplers } from "../sample/presets.ts";
+import { blockSteps } from "../sample/referenceDecoder.ts";
+import { blockSchedule } from "../sample/schedules.ts";
 import { openDevice } from "../tensor/index.ts";
 import {
   decimal,
@@ -16,31 +20,47 @@ import {
   wholeNumber,
 } from "./usage.ts";
 
-const help = `rediff caption PICTURE [options]
+const help = `rediff caption PICTURE... [options]
 
-Describes a PNG or JPEG picture. The shipped model knows flags.
+Describes a PNG, JPEG or WebP picture, or answers a question about up to three. The shipped model knows flags.
+--checkpoint takes the published folders of LLaDA-V and ReDiff too: with their prompt, tiles and sampler, as generate_demo.py of
+either calls them (128 tokens in 128 steps; for ReDiff add --decoder refine).
 
-  --decoder NAME         refine (section 3.4; default for weights that were trained to revise, as the shipped ones) or mask
-  --preset NAME          fixed (default); paper; reference: as the released code, token for token
-  --tokens-per-step N    tokens committed a step (default 1)
+  --checkpoint DIR       folder with config.json, safetensors and, if published, tokenizer.json (default: the shipped one)
+  --dtype TYPE           matrices as f32 (default), f16, int8 or int4
+  --prompt TEXT          the question (default "Please describe the image in detail."); <image> in it is a picture's place
+  --decoder NAME         refine (section 3.4; default for our weights that were trained to revise, as the shipped ones) or mask
+  --preset NAME          fixed (default); paper; reference: as the released code, token for token (default for published
+                         folders). It chooses the sampler; the prompt remains the one that the weights were trained with
+  --tokens N             length of the canvas (default: as the weights were trained; 128 for published folders)
+  --steps N              decoding steps (default: one for each token)
+  --tokens-per-step N    instead of --steps: tokens committed a step (default 1)
   --block N              decode in blocks of N tokens, left to right (default: the whole canvas)
   --ends WHEN            last: the ends of a caption are committed after everything else in the block (default); any: by
-                         confidence, as every token, which makes captions short
+                         confidence, as every token, which makes captions short. Not with --preset reference
   --cache prompt         keep the prompt's keys and values between steps: faster, and an approximation (default none)
   --refresh N            of the cache: make it again every N steps (default never)
-  --gate P               refine only: replace a token when the new one has at least this probability (default 0)
+  --gate P               refine only: replace a token when the new one has at least this probability (default 0). Not with
+                         --preset reference
   --temperature X        0 takes the most probable token (default), above it samples
   --seed N               of the sampling (default 0)
-  --checkpoint DIR       folder with config.json and model.safetensors (default: the shipped one)
-  --json                 tokens, steps and their history as JSON
+  --json                 prompt, tokens, steps and their history as JSON
   --timing               how long it took, from the start of the program, as a line on standard error`;
 
+/** LLaDA-V's tiles make up to 3,700 tokens of a picture, so a few pictures fill the positions that it was trained for. */
+const MOST_PICTURES = 3;
+
 export async function run(args: readonly string[]): Promise<void> {
-  const { values, positionals } = parse(
+  const { values, positionals: paths } = parse(
     args,
     {
+      checkpoint: { type: "string" },
+      dtype: { type: "string" },
+      prompt: { type: "string" },
       decoder: { type: "string" },
       preset: { type: "string" },
+      tokens: { type: "string" },
+      steps: { type: "string" },
       "tokens-per-step": { type: "string" },
       block: { type: "string" },
       ends: { type: "string" },
@@ -49,7 +69,6 @@ export async function run(args: readonly string[]): Promise<void> {
       gate: { type: "string" },
       temperature: { type: "string" },
       seed: { type: "string" },
-      checkpoint: { type: "string" },
       json: { type: "boolean" },
       timing: { type: "boolean" },
       help: { type: "boolean", short: "h" },
@@ -57,59 +76,100 @@ export async function run(args: readonly string[]): Promise<void> {
     true,
   );
   if (values.help) return console.log(help);
-  const [path] = positionals;
-  if (path === undefined || positionals.length > 1)
-    throw new UsageError(`caption takes one picture; ${positionals.length} were given. See \`rediff caption --help\`.`);
-  const checkpoint = values.checkpoint ?? shippedCheckpoint;
-  const decoderName = oneOf("decoder", values.decoder, learnedToRevise(checkpoint) ? "refine" : "mask", [
-    "mask",
-    "refine",
-  ]);
-  const tokensPerStep = wholeNumber("tokens-per-step", values["tokens-per-step"], 1, { max: 4096 });
+  if (paths.length < 1 || paths.length > MOST_PICTURES)
+    throw new UsageError(
+      `caption takes one picture, or up to ${MOST_PICTURES} with a question about them; ${paths.length} were given. See \`rediff caption --help\`.`,
+    );
+  const storage = oneOf("dtype", values.dtype, "f32", weightStorages);
   const decode = decodeOptions(values);
   const temperature = decimal("temperature", values.temperature, 0, { max: 100 });
   const seed = wholeNumber("seed", values.seed, 0, { min: 0, max: 2 ** 31 });
   const gate = decimal("gate", values.gate, 0, { max: 1 });
-  if (values.gate !== undefined && decoderName !== "refine")
+  if (values.prompt?.trim() === "") throw new UsageError("--prompt is a question; it is empty.");
+  if (values.steps !== undefined && values["tokens-per-step"] !== undefined)
+    throw new UsageError("--steps and --tokens-per-step say the same in two ways; give one of them.");
+  const given = {
+    tokens: optionalCount("tokens", values.tokens),
+    steps: optionalCount("steps", values.steps),
+    tokensPerStep: wholeNumber("tokens-per-step", values["tokens-per-step"], 1, { max: 4096 }),
+    block: decode.block,
+  };
+  const pictures = await Promise.all(paths.map((path) => readImage(path)));
+
+  // Everything that a folder's headers can contradict, before its weights are read.
+  const checkpoint = values.checkpoint ?? shippedCheckpoint;
+  const { text } = checkpointConfig(checkpoint);
+  const tokenizer = tokenizerFor(checkpoint);
+  const isLlava = speaksLlava(checkpoint);
+  const decoder = oneOf("decoder", values.decoder, learnedToRevise(checkpoint) ? "refine" : "mask", ["mask", "refine"]);
+  if (values.gate !== undefined && decoder !== "refine")
     throw new UsageError("--gate belongs to --decoder refine; mask prediction replaces nothing.");
-  const preset = oneOf("preset", values.preset, "fixed", samplerNames);
+  const preset = oneOf("preset", values.preset, isLlava ? "reference" : "fixed", samplerNames);
   if (preset === "reference" && (values.gate ?? values.ends) !== undefined)
     throw new UsageError("--gate and --ends are ours; the released code (--preset reference) has neither.");
-  const picture = await readImage(path);
+  const pace = paceOf(preset, { ...given, tokens: given.tokens ?? text.canvas });
+  const asked = askAbout(paths.length, values.prompt);
+  const prompt = isLlava
+    ? llavaPrompt(tokenizer, asked, preset === "reference" ? "reference" : "fixed")
+    : captionPrompt(tokenizer, asked);
 
   const device = await openDevice();
   try {
-    const model = loadModel(device, checkpoint);
-    const tokenizer = tokenizerFor(checkpoint);
-    const pixels = toPixels(picture, model.config.vision.imageSize);
-    const decoder = samplers[preset].decoder(decoderName, gate);
-    const options = { preset, tokensPerStep, temperature, seed, ...decode, history: values.json === true };
+    const model = storage === "f32" ? loadModel(device, checkpoint) : await loadModelAs(device, checkpoint, storage);
+    const sampler = samplers[preset].decoder(decoder, { gate, ...(given.steps ? { steps: given.steps } : {}) });
+    const options = { preset, prompt, temperature, seed, ...decode, ...pace, history: values.json === true };
     const started = performance.now();
     let first: number | undefined;
     const onStep = () => void (first ??= performance.now());
     const watched = values.timing ? { ...options, onStep } : options;
-    const [caption] = await captionImages(model, tokenizer, [pixels], decoder, watched);
+    const caption = await captionPictures(model, tokenizer, pictures, sampler, watched);
     const ms = performance.now() - started;
-    if (first !== undefined) console.error(timing(started, first, started + ms, caption!.steps));
-    const { text, ids, steps, history } = caption!;
-    if (!values.json) return console.log(text);
-    const length = captionLength(ids, tokenizer);
+    if (first !== undefined) console.error(timing(started, first, started + ms, caption.steps));
+    if (!values.json) return console.log(caption.text);
     console.log(
       JSON.stringify({
-        picture: path,
-        caption: text,
-        decoder: decoderName,
-        tokensPerStep,
-        steps,
-        tokens: length,
+        pictures: paths,
+        caption: caption.text,
+        decoder,
+        preset,
+        steps: caption.steps,
+        tokens: caption.length,
         ms: Math.round(ms),
-        ids: [...ids],
-        history: history.map((step) => ({ ids: [...step.ids], changes: [...step.changes] })),
+        prompt,
+        ids: [...caption.ids],
+        history: caption.history.map((step) => ({ ids: [...step.ids], changes: [...step.changes] })),
       }),
     );
   } finally {
     await device.close();
   }
+}
+
+const optionalCount = (name: string, text: string | undefined): number | undefined =>
+  text === undefined ? undefined : wholeNumber(name, text, 1, { max: 16_384 });
+
+interface Pace {
+  readonly tokens: number;
+  readonly steps: number | undefined;
+  readonly tokensPerStep: number;
+  readonly block: number | undefined;
+}
+
+/** Canvas and tokens a step; throws where the sampler cannot divide the canvas so. */
+function paceOf(
+  preset: SamplerName,
+  { tokens: canvas, steps, tokensPerStep, block = canvas }: Pace,
+): { canvas: number; tokensPerStep: number } {
+  if (block > canvas) throw new UsageError(`--block ${block} is more than the ${canvas} tokens of the canvas.`);
+  if (preset === "reference") blockSteps(canvas, block, tokensPerStep, steps ? { steps } : {});
+  if (preset === "reference" || steps === undefined) return { canvas, tokensPerStep };
+  const each = Math.ceil(canvas / steps);
+  const made = blockSchedule(canvas, block, each).reduce((sum, { commits }) => sum + commits.length, 0);
+  if (made !== steps)
+    throw new UsageError(
+      `--steps ${steps} cannot be had by --preset ${preset}: ${each} tokens a step are ${made} steps for ${canvas} tokens${block < canvas ? ` in blocks of ${block}` : ""}. Give --tokens-per-step.`,
+    );
+  return { canvas, tokensPerStep: each };
 }
 
 /** Times count from the start of the program. The first step of all encodes the picture, and compiles what is not cached. */

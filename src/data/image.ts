@@ -1,5 +1,5 @@
 /**
- * From the bytes of a PNG, JPEG or WebP file to RGB. The decoders are pngjs, jpeg-js and libwebp; what stands here and in
+ * From the bytes of a PNG, JPEG or WebP file to RGB. The decoders are pngjs, libjpeg and libwebp; what stands here and in
  * png.ts, jpeg.ts and webp.ts is everything that has to be known before they may run (kind, size, completeness), because
  * all trust the file: they would allocate what a header claims, inflate without end, or fill the missing half of a cut
  * picture with grey, and a model would then be trained on that. In a browser `createImageBitmap` and a canvas take the
@@ -7,7 +7,6 @@
  */
 import { readFile } from "node:fs/promises";
 import { count, startsWith } from "./imageChecks.ts";
-import { decodeJpeg } from "./jpeg.ts";
 import { decodePng, pngSignature } from "./png.ts";
 import { type Image, ImageError } from "./resize.ts";
 
@@ -24,9 +23,12 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<Imag
     );
   }
   if (startsWith(bytes, pngSignature)) return decodePng(bytes, name);
-  if (startsWith(bytes, [0xff, 0xd8, 0xff])) return decodeJpeg(bytes, name);
+  // Decoders in WebAssembly are loaded when the first such picture comes and not before.
+  if (startsWith(bytes, [0xff, 0xd8, 0xff])) {
+    const { decodeJpeg } = await import("./jpeg.ts");
+    return decodeJpeg(bytes, name);
+  }
   if (startsWith(bytes, "RIFF") && startsWith(bytes, "WEBP", 8)) {
-    // Its decoder is WebAssembly, so it is loaded when the first WebP comes and not before.
     const { decodeWebp } = await import("./webp.ts");
     return decodeWebp(bytes, name);
   }

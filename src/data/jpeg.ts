@@ -1,38 +1,81 @@
 /**
- * JPEG. jpeg-js decodes; it would fill the missing half of a cut file with grey, so the segments are walked before it may run.
+ * JPEG. libjpeg decodes, as mozjpeg compiled to WebAssembly (@jsquash/jpeg): the same levels as Pillow's, with which published models
+ * saw their pictures. It would fill the missing half of a cut file with grey, so the segments are walked before it may run.
  */
-import { decode } from "jpeg-js";
-import { checkSize, count, maxPixels, truncated, undecodable } from "./imageChecks.ts";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import decode, { init } from "@jsquash/jpeg/decode.js";
+import { checkSize, count, maxPixels, overWhite, truncated, undecodable } from "./imageChecks.ts";
 import { type Image, ImageError } from "./resize.ts";
 
+/** Ready when the decoder is. It would fetch its own file, which Node's fetch does not do for files: it is handed over. */
+let started: Promise<void> | undefined;
+
+async function start(): Promise<void> {
+  const path = createRequire(import.meta.url).resolve("@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm");
+  const module = await WebAssembly.compile(await readFile(path));
+  await init({
+    instantiateWasm: (imports: WebAssembly.Imports, ready: (instance: WebAssembly.Instance) => void) => {
+      const instance = new WebAssembly.Instance(module, imports);
+      ready(instance);
+      return instance.exports;
+    },
+    // What it says of a damaged file; the error that follows is ours.
+    printErr: () => undefined,
+  });
+}
+
 /** A baseline or progressive JPEG of 8 bits with 1, 3 or 4 channels. */
-export function decodeJpeg(bytes: Uint8Array, name: string): Image {
-  const { width, height } = scanJpeg(bytes, name);
-  let decoded: { width: number; height: number; data: Uint8Array };
+export async function decodeJpeg(bytes: Uint8Array, name: string): Promise<Image> {
+  const { width, height, channels } = scanJpeg(bytes, name);
+  const decoded = channels === 4 ? await decodeInks(bytes, name) : await decodeColours(bytes, name);
+  if (decoded.width !== width || decoded.height !== height)
+    throw undecodable(
+      name,
+      "libjpeg",
+      `a picture of ${decoded.width} × ${decoded.height} where the header says ${width} × ${height}`,
+    );
+  return decoded;
+}
+
+async function decodeColours(bytes: Uint8Array, name: string): Promise<Image> {
+  await (started ??= start());
   try {
-    decoded = decode(bytes, {
+    const { data, width, height } = await decode(new Uint8Array(bytes).buffer, { preserveOrientation: false });
+    return overWhite(data, width, height);
+  } catch (cause) {
+    // A picture that broke the decoder must not break the next: that one gets a new instance.
+    started = undefined;
+    throw undecodable(name, "libjpeg", cause);
+  }
+}
+
+/** Cyan, magenta, yellow and black, which that build of libjpeg does not turn into RGB; jpeg-js does. */
+async function decodeInks(bytes: Uint8Array, name: string): Promise<Image> {
+  const { decode: decodeSlowly } = await import("jpeg-js");
+  try {
+    const { data, width, height } = decodeSlowly(bytes, {
       useTArray: true,
       formatAsRGBA: false,
       tolerantDecoding: false,
       maxResolutionInMP: Math.ceil(maxPixels / 1e6),
       maxMemoryUsageInMB: 2048,
     });
+    return { width, height, data };
   } catch (cause) {
     throw undecodable(name, "jpeg-js", cause);
   }
-  if (decoded.width !== width || decoded.height !== height || decoded.data.length !== 3 * width * height) {
-    throw undecodable(
-      name,
-      "jpeg-js",
-      `a picture of ${decoded.width} × ${decoded.height} where the header says ${width} × ${height}`,
-    );
-  }
-  return { width, height, data: decoded.data };
+}
+
+interface Frame {
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
 }
 
 /** Walks the segments up to the first scan, for the size and the kind, and looks for the end mark. */
-function scanJpeg(bytes: Uint8Array, name: string): { width: number; height: number } {
-  let size: { width: number; height: number } | undefined;
+function scanJpeg(bytes: Uint8Array, name: string): Frame {
+  let size: Frame | undefined;
   let at = 2;
   for (;;) {
     // Any number of 0xff may stand before a marker.
@@ -53,7 +96,7 @@ function scanJpeg(bytes: Uint8Array, name: string): { width: number; height: num
         throw truncated(name, `after ${count(bytes.length)} bytes the JPEG stops inside its headers`);
       const bits = bytes[at + 4]!;
       const channels = bytes[at + 9]!;
-      size = { height: bytes[at + 5]! * 256 + bytes[at + 6]!, width: bytes[at + 7]! * 256 + bytes[at + 8]! };
+      size = { height: bytes[at + 5]! * 256 + bytes[at + 6]!, width: bytes[at + 7]! * 256 + bytes[at + 8]!, channels };
       checkSize(name, size.width, size.height);
       if (marker > 0xc2 || bits !== 8 || ![1, 3, 4].includes(channels)) {
         const process = marker > 0xc2 ? `process SOF${marker - 0xc0}` : `${bits} bits and ${channels} channels`;

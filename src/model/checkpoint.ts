@@ -90,6 +90,13 @@ export async function loadModelAs(device: Device, folder: string, storage: Weigh
   }
 }
 
+/** The config of a folder whose headers fit it, without its weights. */
+export function checkpointConfig(folder: string): RediffConfig {
+  const { config, file } = openModel(folder);
+  file.close();
+  return config;
+}
+
 /** Whether the weights of a folder were trained to revise (Stage I or II), as `saveModel` wrote it. Of published ones nothing is known. */
 export function learnedToRevise(folder: string): boolean {
   const { file } = openModel(folder);

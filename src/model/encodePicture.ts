@@ -6,6 +6,8 @@ import { NEWLINE } from "./parameterSpecs.ts";
 import { sumShares, type TokenShare, tokenShare } from "./packTokens.ts";
 import { type AnyRediff, encodeImage } from "./rediff.ts";
 
+export type { Image };
+
 export interface EncodeOptions {
   /**
    * Views that the encoder sees at a time. More are faster on a GPU and take more memory: 729 tokens of SigLIP2-so400m

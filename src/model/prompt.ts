@@ -64,15 +64,34 @@ export function chatPrompt(tokenizer: Tokenizer, turns: readonly Turn[], preset:
     ...encode("\n\n"),
   ];
   if (preset === "fixed") return ids;
-  return tokenizer.lead.length ? [...tokenizer.lead, ...ids] : ids.filter((_, i) => ids[i - 1] !== IMAGE);
+  return tokenizer.lead.length
+    ? [...tokenizer.lead, ...ids]
+    : ids.filter((id, i) => ids[i - 1] !== IMAGE || id === IMAGE);
 }
+
+/**
+ * A question about pictures with a place for each of them: where it says `<image>`, or else each on a line of its own before it.
+ * Throws TokenizerError where the places that it names are not as many as the pictures.
+ */
+export function askAbout(pictures: number, question: string = describeQuestion): Turn {
+  const places = question.split(specialTokens.image).length - 1;
+  if (places && places !== pictures)
+    throw new TokenizerError(
+      `A question has one ${specialTokens.image} for each picture, or none; it has ${places} for ${pictures}.`,
+    );
+  return { role: "user", text: (places ? "" : `${specialTokens.image}\n`.repeat(pictures)) + question };
+}
+
+/** LLaDA-V's prompt: its system sentence, and a question about pictures. Source: generate_demo.py of LLaDA-V and ReDiff. */
+export const llavaPrompt = (tokenizer: Tokenizer, asked: Turn, preset: PromptPreset = "fixed"): number[] =>
+  chatPrompt(tokenizer, [{ role: "system", text: systemSentence }, asked], preset);
 
 /**
  * Our captioning prompt: the image, a newline, the question. Without the system turn, which says the same to every
  * picture and would only cost a small model tokens.
  */
-export const captionPrompt = (tokenizer: Tokenizer, question: string = describeQuestion): number[] =>
-  chatPrompt(tokenizer, [{ role: "user", text: `${specialTokens.image}\n${question}` }]);
+export const captionPrompt = (tokenizer: Tokenizer, asked: Turn = askAbout(1)): number[] =>
+  chatPrompt(tokenizer, [asked]);
 
 export interface Labelled {
   readonly ids: number[];

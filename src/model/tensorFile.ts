@@ -138,15 +138,7 @@ function rowRange({ name, shape }: TensorEntry, from: number, to: number): { fro
 }
 
 /** Bytes of a row of the first axis. Throws CheckpointError for rows that begin inside a byte. */
-function rowBytes({
-  name,
-  dtype,
-  shape,
-}: {
-  name: string;
-  dtype: StoredDtype;
-  shape: readonly number[];
-}): number {
+function rowBytes({ name, dtype, shape }: { name: string; dtype: StoredDtype; shape: readonly number[] }): number {
   const bytes = storedBytes(dtype, shape.slice(1));
   if (!Number.isInteger(bytes))
     throw new CheckpointError(`Rows of ${name} (${dtype}) begin inside of bytes; read it whole.`, { name, dtype });

@@ -1,8 +1,9 @@
 /** From pixels to captions: encode the picture once, decode the canvas, read the text off it. */
+import { encodePicture, type Image } from "../model/encodePicture.ts";
+import { askAbout, captionPrompt } from "../model/prompt.ts";
 import { encodeImage, type AnyRediff } from "../model/rediff.ts";
-import { captionPrompt } from "../model/prompt.ts";
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
-import { noGrad, scope, ShapeError, tensor } from "../tensor/index.ts";
+import { noGrad, scope, ShapeError, type Tensor, tensor } from "../tensor/index.ts";
 import type { DecodeOptions, DecodeStep, Decoder } from "./decoder.ts";
 import { type SamplerName, samplers } from "./presets.ts";
 
@@ -17,6 +18,8 @@ export interface Caption {
   readonly text: string;
   /** Ids (T) of the canvas at the end. */
   readonly ids: Uint32Array;
+  /** Those of them that are the caption: the first so many. */
+  readonly length: number;
   readonly steps: number;
   /** After each step, when asked for. */
   readonly history: readonly CaptionStep[];
@@ -25,7 +28,7 @@ export interface Caption {
 export interface CaptionOptions extends Omit<DecodeOptions, "onStep"> {
   /** Whose rules about special tokens: see presets.ts. Default: fixed. */
   readonly preset?: SamplerName;
-  /** Prompt ids with one `IMAGE`. Default: `captionPrompt`, with which our weights were trained. */
+  /** Prompt ids with an `IMAGE` for each picture. Default: `captionPrompt`, with which our weights were trained. */
   readonly prompt?: readonly number[];
   /**
    * When the ends of a caption (end of turn, and the fill behind it) may be committed: `any` time, by confidence as everything
@@ -40,31 +43,57 @@ export interface CaptionOptions extends Omit<DecodeOptions, "onStep"> {
   readonly onStep?: (step: DecodeStep) => void;
 }
 
-/** Captions for a batch of pictures, pixels (B, 3, S, S) as `toPixels` makes them. */
-export async function captionImages(
+/** Captions for a batch of pictures, one for each, from pixels (3, S, S) as `toPixels` makes them: one square view. */
+export function captionImages(
   model: AnyRediff,
   tokenizer: Tokenizer,
   pixels: readonly Float32Array[],
   decoder: Decoder,
-  {
-    history = false,
-    onStep,
-    preset = "fixed",
-    ends = samplers[preset].ends,
-    prompt,
-    draft,
-    ...options
-  }: CaptionOptions,
+  options: CaptionOptions,
 ): Promise<Caption[]> {
   const { device, config } = model;
   const S = config.vision.imageSize;
   const B = pixels.length;
+  const encode = (): Tensor[] => {
+    const all = new Float32Array(B * 3 * S * S);
+    pixels.forEach((picture, i) => all.set(picture, i * 3 * S * S));
+    return [encodeImage(model, tensor(device, all, [B, 3, S, S], "f32", "pixels"))];
+  };
+  const prompt = options.prompt ?? captionPrompt(tokenizer);
+  return decodeCaptions(model, tokenizer, encode, Array<typeof prompt>(B).fill(prompt), decoder, options);
+}
+
+/**
+ * One caption, of one picture or of several that the prompt speaks of, each of any size: tiled where the model's config says so,
+ * else squashed to a square.
+ */
+export async function captionPictures(
+  model: AnyRediff,
+  tokenizer: Tokenizer,
+  pictures: readonly Image[],
+  decoder: Decoder,
+  options: CaptionOptions,
+): Promise<Caption> {
+  const prompt = options.prompt ?? captionPrompt(tokenizer, askAbout(pictures.length));
+  const encode = (): Tensor[] => pictures.map((picture) => encodePicture(model, picture));
+  const [caption] = await decodeCaptions(model, tokenizer, encode, [prompt], decoder, options);
+  return caption!;
+}
+
+/** The captions that follow the prompts, one for each. `encode` makes the image tokens, in the order of their places. */
+async function decodeCaptions(
+  model: AnyRediff,
+  tokenizer: Tokenizer,
+  encode: () => readonly Tensor[],
+  prompts: readonly (readonly number[])[],
+  decoder: Decoder,
+  { history = false, onStep, preset = "fixed", ends = samplers[preset].ends, draft, ...options }: CaptionOptions,
+): Promise<Caption[]> {
+  const { device, config } = model;
   if (config.text.vocabulary < tokenizer.vocabSize)
     throw new ShapeError(
       `The tokenizer has ${tokenizer.vocabSize} tokens but the model only ${config.text.vocabulary}. They do not belong together.`,
     );
-  const all = new Float32Array(B * 3 * S * S);
-  pixels.forEach((picture, i) => all.set(picture, i * 3 * S * S));
   const { idOf } = tokenizer;
   const banned = samplers[preset].banned.flatMap((name) => tokenizer.special.get(name) ?? []);
   const steps: { canvas: Uint32Array; changes: Uint32Array }[] = [];
@@ -74,10 +103,9 @@ export async function captionImages(
   };
   const result = await noGrad(device, () =>
     scope(device, async () => {
-      const ids = prompt ?? captionPrompt(tokenizer);
       const request = {
-        images: [encodeImage(model, tensor(device, all, [B, 3, S, S], "f32", "pixels"))],
-        prompts: pixels.map(() => ids),
+        images: encode(),
+        prompts,
         maskId: idOf(specialTokens.mask),
         stopId: idOf(specialTokens.turnEnd),
         banned,
@@ -87,13 +115,15 @@ export async function captionImages(
       return decoder(model, request, { ...options, ...(history || onStep ? { onStep: watch } : {}) });
     }),
   );
-  const T = result.canvas.length / B;
-  return pixels.map((_, i) => {
+  const T = result.canvas.length / prompts.length;
+  return prompts.map((__, i) => {
     const row = (canvas: Uint32Array) => canvas.slice(i * T, (i + 1) * T);
-    const final = row(result.canvas);
+    const ids = row(result.canvas);
+    const length = result.lengths?.[i] ?? captionLength(ids, tokenizer);
     return {
-      text: captionText(final, tokenizer),
-      ids: final,
+      text: textOf(ids.subarray(0, length), tokenizer),
+      ids,
+      length,
       steps: result.steps,
       history: steps.map(({ canvas, changes }) => ({ ids: row(canvas), changes: row(changes) })),
     };
@@ -108,4 +138,6 @@ export function captionLength(ids: Uint32Array, { idOf }: Tokenizer): number {
 }
 
 export const captionText = (ids: Uint32Array, tokenizer: Tokenizer): string =>
-  tokenizer.decode(ids.subarray(0, captionLength(ids, tokenizer))).trim();
+  textOf(ids.subarray(0, captionLength(ids, tokenizer)), tokenizer);
+
+const textOf = (ids: Uint32Array, tokenizer: Tokenizer): string => tokenizer.decode(ids).trim();

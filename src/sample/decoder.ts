@@ -72,6 +72,8 @@ export interface DecodeResult {
   /** Ids (B·T), row by row. */
   readonly canvas: Uint32Array;
   readonly steps: number;
+  /** Tokens of each row's caption (B), from decoders that end it themselves (`reference`). Default: up to its first end. */
+  readonly lengths?: readonly number[];
 }
 
 export type Decoder = (model: AnyRediff, request: DecodeRequest, options: DecodeOptions) => Promise<DecodeResult>;

@@ -16,17 +16,26 @@ export interface Sampler {
   readonly ends: "any" | "last";
   /** Special tokens that are never chosen, where the tokenizer has them. */
   readonly banned: readonly SpecialToken[];
-  /** Mask prediction, or refining with a gate. */
-  readonly decoder: (kind: "mask" | "refine", gate: number) => Decoder;
+  /** Mask prediction, or refining. */
+  readonly decoder: (kind: "mask" | "refine", options?: SamplerOptions) => Decoder;
+}
+
+export interface SamplerOptions {
+  /** Of refining, except by `reference`: see refine.ts. Default: 0. */
+  readonly gate?: number;
+  /** `reference` only: steps of the whole canvas. Default: from the tokens per step. */
+  readonly steps?: number;
 }
 
 const { start, end, headerStart, headerEnd, image } = specialTokens;
 const structure = [start, headerStart, headerEnd, image];
-const gated = (kind: "mask" | "refine", gate: number): Decoder => (kind === "mask" ? maskPredict : refineWith(gate));
+const gated: Sampler["decoder"] = (kind, { gate = 0 } = {}) => (kind === "mask" ? maskPredict : refineWith(gate));
+const released: Sampler["decoder"] = (kind, { steps } = {}) =>
+  reference({ refine: kind === "refine", ...(steps === undefined ? {} : { steps }) });
 
 export const samplers = {
   paper: { ends: "any", banned: structure, decoder: gated },
-  reference: { ends: "any", banned: [...structure, end], decoder: (kind) => reference({ refine: kind === "refine" }) },
+  reference: { ends: "any", banned: [...structure, end], decoder: released },
   fixed: { ends: "last", banned: structure, decoder: gated },
 } as const satisfies Record<string, Sampler>;
 

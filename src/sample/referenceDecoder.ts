@@ -49,7 +49,12 @@ export const reference =
         const banned = bitmask(device, request.banned, config.text.vocabulary);
         let kept: PromptCache | undefined;
         let index = 0;
-        let running = rows.map((row) => !row.next().done);
+        const lengths = Array<number>(B).fill(T);
+        const goesOn = (next: IteratorResult<void, number>, b: number): boolean => {
+          if (next.done) lengths[b] = next.value;
+          return !next.done;
+        };
+        let running = rows.map((row, b) => goesOn(row.next(), b));
         while (running.includes(true)) {
           const ids = canvases.flatMap((canvas) => [...canvas, ...suffix]);
           const pass = scope(device, () => {
@@ -65,18 +70,18 @@ export const reference =
           pass.ids.dispose();
           pass.confidence.dispose();
           const before = whole();
-          running = rows.map((row, b) => running[b]! && !row.next(rowOf(chosen, certainty, b, T)).done);
+          running = rows.map((row, b) => running[b]! && goesOn(row.next(rowOf(chosen, certainty, b, T)), b));
           const canvas = whole();
           onStep?.({ index, steps, canvas, changes: changesOf(before, canvas, maskId) });
           index++;
         }
-        return { canvas: whole(), steps: index };
+        return { canvas: whole(), steps: index, lengths };
       }),
     );
   };
 
-/** Steps of a block; the released code wants whole numbers of blocks, and of steps in each. */
-function blockSteps(T: number, block: number, tokensPerStep: number, { steps }: ReferenceRules): number {
+/** Steps of a block. Throws RediffError unless blocks, and steps in each, are whole numbers, as the released code wants them. */
+export function blockSteps(T: number, block: number, tokensPerStep: number, { steps }: ReferenceRules): number {
   if (T % block)
     throw new RediffError(`The reference decodes whole blocks: ${block} does not divide ${T}.`, { T, block });
   if (steps === undefined) {

@@ -101,13 +101,11 @@ function resultsOf(correct: Readonly<Record<string, (flag: number, speed: number
     repairs: [],
     examples: [],
     readings: Object.entries(correct).map(([name, of]): ReadingResult => ({
-      ...{
-        name,
-        title: name,
-        model: "base",
-        decoder: "mask",
-        steps: 7,
-      },
+      name,
+      title: name,
+      model: "base",
+      decoder: "mask",
+      steps: 7,
       cells: speeds.map((speed): Cell => ({
         tokensPerStep: speed,
         runs: [1, 2].map((seed) => runOf(seed, 60, (flag) => of(flag, speed, seed))),

@@ -3,10 +3,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
+  askAbout,
   captionPrompt,
   chatPrompt,
   fillConversations,
   labelledConversation,
+  llavaPrompt,
   systemSentence,
   type Turn,
 } from "../../src/model/prompt.ts";
@@ -75,6 +77,14 @@ test("our prompt: LLaDA's order, the image's place, few tokens", () => {
       "Please describe the image in detail.<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
   );
   assert.ok(ids.length <= 21, `${ids.length} tokens`);
+});
+
+test("a question about several pictures: a place for each, on a line of its own or where it says", () => {
+  assert.equal(askAbout(2, "Which?").text, "<image>\n<image>\nWhich?");
+  assert.equal(askAbout(2, "Is <image> in <image>?").text, "Is <image> in <image>?");
+  assert.throws(() => askAbout(1, "Is <image> in <image>?"), /one <image> for each picture, or none; it has 2 for 1/);
+  const beside = llavaPrompt(shipped, askAbout(2, "<image><image>"), "reference");
+  assert.equal(beside.filter((id) => id === IMAGE).length, 2, "nothing is cut off between images that touch");
 });
 
 test("special tokens written in a text are letters, except <image> in a user's", () => {

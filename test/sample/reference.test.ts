@@ -26,7 +26,9 @@ const SUFFIX = [40, 41, 42];
 type Run = (typeof golden.runs)[number];
 
 /** Decodes runs of equal options as one batch, and returns the canvases before each step, row by row. */
-async function decode(runs: readonly Run[]): Promise<{ before: number[][][]; canvas: number[][]; steps: number }> {
+async function decode(
+  runs: readonly Run[],
+): Promise<{ before: number[][][]; canvas: number[][]; answers: number[][]; steps: number }> {
   const [{ options }] = runs as [Run];
   const { gen_length: T, fake_ans: draft } = options;
   const rules: ReferenceRules = {
@@ -55,23 +57,21 @@ async function decode(runs: readonly Run[]): Promise<{ before: number[][][]; can
   return {
     before: runs.map((_, b) => [begun, ...history.slice(0, -1).map(({ canvas }) => row(canvas, b))]),
     canvas: runs.map((_, b) => row(result.canvas, b)),
+    answers: runs.map((run, b) => [
+      ...row(result.canvas, b).slice(0, result.lengths![b]),
+      ...(run.options.generation_suffix ? SUFFIX : []),
+    ]),
     steps: result.steps,
   };
-}
-
-/** What the released code returns of a canvas: all before the end of turn, and the suffix. */
-function returned(canvas: readonly number[], { options }: Run): number[] {
-  const at = options.stopping_criteria ? canvas.indexOf(turnEnd) : -1;
-  return [...canvas.slice(0, at < 0 ? canvas.length : at), ...(options.generation_suffix ? SUFFIX : [])];
 }
 
 describe("token for token", () => {
   for (const run of golden.runs)
     test(run.name, async () => {
-      const { before, canvas, steps } = await decode([run]);
+      const { before, answers, steps } = await decode([run]);
       assert.equal(steps, run.steps.length);
       run.steps.forEach((want, i) => assert.deepEqual(before[0]![i], want, `before step ${i}`));
-      assert.deepEqual(returned(canvas[0]!, run), run.result);
+      assert.deepEqual(answers[0], run.result);
     });
 
   test("rows of a batch that stop at different steps", async () => {
@@ -81,7 +81,7 @@ describe("token for token", () => {
     const [alone, both] = [await decode([other]), await decode([stops, other])];
     assert.notEqual(stops.steps.length, alone.steps);
     stops.steps.forEach((want, i) => assert.deepEqual(both.before[0]![i], want, `before step ${i}`));
-    assert.deepEqual(returned(both.canvas[0]!, stops), stops.result);
+    assert.deepEqual(both.answers[0], stops.result);
     assert.deepEqual(both.canvas[1], alone.canvas[0]);
   });
 });
