@@ -69,7 +69,10 @@ export type ModelName =
   | "round2"
   | "hallucination"
   | "syntax"
-  | "dynamic";
+  | "dynamic"
+  | "equal"
+  | "complete"
+  | "gentle";
 
 /** How a model is made from another one. */
 export type Training =
@@ -77,8 +80,17 @@ export type Training =
   | { readonly kind: "mask"; readonly from: ModelName }
   /** `options` are those of `rediff train stage1`. */
   | { readonly kind: "stage1"; readonly from: ModelName; readonly options: readonly string[] }
-  /** Drafts are decoded as the model it begins with can. */
-  | { readonly kind: "stage2"; readonly from: ModelName; readonly drafts: "mask" | "refine" };
+  | Stage2Training;
+
+export interface Stage2Training {
+  readonly kind: "stage2";
+  readonly from: ModelName;
+  /** Drafts are decoded as the model it begins with can; or they are those of another model that begins with the same. */
+  readonly drafts: "mask" | "refine" | { readonly of: ModelName };
+  /** Options of `rediff revise` and of `rediff train stage2`. */
+  readonly revise?: readonly string[];
+  readonly options?: readonly string[];
+}
 
 export interface Model {
   readonly name: ModelName;
@@ -92,6 +104,13 @@ const both = ({ stage1Steps, stage2Steps }: Sizes): number => stage1Steps + stag
 const one = ({ stage1Steps }: Sizes): number => stage1Steps;
 const two = ({ stage2Steps }: Sizes): number => stage2Steps;
 const stage1 = (...options: readonly string[]): Training => ({ kind: "stage1", from: "base", options });
+/** Stage II after Stage I on ReDiff's drafts, otherwise: attempts to keep what it loses in coverage. */
+const attempt = (how: Pick<Stage2Training, "revise" | "options">): Training => ({
+  kind: "stage2",
+  from: "stage1",
+  drafts: { of: "rediff" },
+  ...how,
+});
 
 /** In an order in which each can be made from those before. */
 export const models: readonly Model[] = [
@@ -105,6 +124,9 @@ export const models: readonly Model[] = [
   { name: "hallucination", training: stage1("--replacement", "0"), steps: one, headline: false },
   { name: "syntax", training: stage1("--hallucinations", "0"), steps: one, headline: false },
   { name: "dynamic", training: stage1("--replacement", "dynamic"), steps: one, headline: false },
+  { name: "equal", training: attempt({ revise: ["--lengths", "equal"] }), steps: two, headline: false },
+  { name: "complete", training: attempt({ revise: ["--omissions", "mend"] }), steps: two, headline: false },
+  { name: "gentle", training: attempt({ options: ["--mix", "0.75", "--lr", "0.0002"] }), steps: two, headline: false },
 ];
 
 /** A model as one decoder reads it: a line of the tables. */
@@ -128,6 +150,9 @@ export const readings: readonly Reading[] = [
   { name: "hallucination", title: "Revise hallucination", model: "hallucination", decoder: "refine" },
   { name: "syntax", title: "Revise syntactic errors", model: "syntax", decoder: "refine" },
   { name: "dynamic", title: "Dynamic revise ratio", model: "dynamic", decoder: "refine" },
+  { name: "equal", title: "Corrections of equal length", model: "equal", decoder: "refine" },
+  { name: "complete", title: "Omissions mended too", model: "complete", decoder: "refine" },
+  { name: "gentle", title: "More of Stage I, lower rate", model: "gentle", decoder: "refine" },
 ];
 
 /** Readings whose models mend spoiled captions in Appendix A. */

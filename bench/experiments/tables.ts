@@ -46,6 +46,12 @@ export const tableSpecs: readonly TableSpec[] = [
     speeds: [1, 4, 8],
     readings: ["stage1", "rediff", "round2"],
   },
+  {
+    title: "Stage II otherwise, on the same drafts",
+    metrics: stages,
+    speeds: [1, 4, 8],
+    readings: ["stage1", "rediff", "equal", "complete", "gentle"],
+  },
 ];
 
 export interface Table {

@@ -13,7 +13,7 @@ import { parseSafetensors } from "../../src/model/safetensors.ts";
 import { openDevice, RediffError } from "../../src/tensor/index.ts";
 import { createTrainer, defaultTrainOptions } from "../../src/train/base.ts";
 import { defaultStage1Options } from "../../src/train/stage1.ts";
-import { type Model, modelOf, type ModelName, models, seedsOf, type Sizes } from "./rows.ts";
+import { type Model, modelOf, type ModelName, models, seedsOf, type Sizes, type Stage2Training } from "./rows.ts";
 
 /** Where things are, and how large they are. */
 export interface Plan {
@@ -29,7 +29,7 @@ export interface Plan {
 export function modelsFor(names: readonly string[]): readonly Model[] {
   const wanted = new Set<ModelName>();
   const add = (model: Model): void => {
-    if (model.training.kind !== "base") add(modelOf(model.training.from));
+    for (const name of madeFrom(model)) add(modelOf(name));
     wanted.add(model.name);
   };
   for (const name of names) {
@@ -39,6 +39,12 @@ export function modelsFor(names: readonly string[]): readonly Model[] {
     add(model);
   }
   return models.filter(({ name }) => wanted.has(name));
+}
+
+function madeFrom({ training }: Model): ModelName[] {
+  if (training.kind === "base") return [];
+  if (training.kind !== "stage2" || typeof training.drafts === "string") return [training.from];
+  return [training.from, training.drafts.of];
 }
 
 /** Folder of the run of a model with a seed, from 1. */
@@ -97,21 +103,30 @@ async function train(plan: Plan, model: Model, seed: number): Promise<boolean> {
   if (training.kind === "mask") return trainMask(plan, model, seed, init, folder);
   if (training.kind === "stage1") return stage1([...common, "--init", init, ...training.options]);
 
-  const [drafts, revisions] = [join(folder, "drafts.jsonl"), join(folder, "revisions.jsonl")];
-  // Flags that no training has seen: another seed for each model and run.
-  const flags = 1_000_000 + 1000 * seed + models.indexOf(model);
+  const revisions = join(folder, "revisions.jsonl");
+  const drafts = await draftsFor(plan, training, model, seed);
+  await revise([drafts, "--out", revisions, "--checkpoint", init, ...(training.revise ?? [])]);
+  return stage2([revisions, ...common, "--init", init, ...(training.options ?? [])]);
+}
+
+/** The file of a model's drafts, drawn unless they are another model's. */
+async function draftsFor(plan: Plan, training: Stage2Training, model: Model, seed: number): Promise<string> {
+  if (typeof training.drafts !== "string") return draftsFile(runFolder(plan, modelOf(training.drafts.of), seed));
+  const file = draftsFile(runFolder(plan, model, seed));
   await draft(
     Object.entries({
-      "--checkpoint": init,
-      "--out": drafts,
-      "--seed": flags,
-      "--count": sizes.drafts,
+      "--checkpoint": weightsOf(plan, modelOf(training.from), seed),
+      "--out": file,
+      // Flags that no training has seen: another seed for each model and run.
+      "--seed": 1_000_000 + 1000 * seed + models.indexOf(model),
+      "--count": plan.sizes.drafts,
       "--decoder": training.drafts,
     }).flatMap(([name, value]) => [name, String(value)]),
   );
-  await revise([drafts, "--out", revisions, "--checkpoint", init]);
-  return stage2([revisions, ...common, "--init", init]);
+  return file;
 }
+
+const draftsFile = (folder: string): string => join(folder, "drafts.jsonl");
 
 /** Mask prediction gone on with from the base as Stage I is: on its flags, canvas and learning rate, without a curriculum. */
 async function trainMask(plan: Plan, model: Model, seed: number, init: string, out: string): Promise<boolean> {

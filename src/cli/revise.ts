@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import type { Draft, Expert, Lengths, RejectionReason } from "../expert/expert.ts";
 import { BudgetError } from "../expert/errors.ts";
-import { factsExpert } from "../expert/facts.ts";
+import { factsExpert, type FactsOptions } from "../expert/facts.ts";
 import { flagDraft } from "../expert/flagDraft.ts";
 import { openaiExpert, type OpenaiExpert } from "../expert/openai.ts";
 import { reviseAll } from "../expert/reviseAll.ts";
@@ -26,6 +26,9 @@ A draft is {"id", "text", "seed", "index"} about a procedural flag, as \`rediff 
   --lengths WHICH      any (default): every correction; equal: only those that keep the number of tokens, as in the paper
   --checkpoint DIR     whose tokenizer counts tokens (default: the shipped one)
 
+  Of --expert facts:
+  --omissions WHICH    keep (default): what a draft leaves out stays out, as in the paper; mend: it is added
+
   Of --expert openai, which speaks to any chat endpoint in OpenAI's form:
   --model NAME         default o4-mini
   --base-url URL       default https://api.openai.com/v1
@@ -40,6 +43,7 @@ const options = {
   expert: { type: "string" },
   out: { type: "string" },
   lengths: { type: "string" },
+  omissions: { type: "string" },
   checkpoint: { type: "string" },
   model: { type: "string" },
   "base-url": { type: "string" },
@@ -65,16 +69,18 @@ export async function run(args: readonly string[]): Promise<void> {
     );
   const kind = oneOf("expert", values.expert, "facts", ["facts", "openai"]);
   const which = oneOf("lengths", values.lengths, "any", ["any", "equal"]);
+  const omissions = oneOf("omissions", values.omissions, "keep", ["keep", "mend"]);
   const out = values.out ?? join(dirname(path), "revisions.jsonl");
   const tokenizer = tokenizerFor(values.checkpoint ?? shippedCheckpoint);
   const lengths: Lengths =
     which === "any" ? { lengths: which } : { lengths: which, tokens: (text) => tokenizer.encode(text).length };
   const concurrency = kind === "facts" ? 1 : wholeNumber("concurrency", values.concurrency, 8, { max: 256 });
   const asked = kind === "openai" ? modelExpert(values, lengths, out) : undefined;
-  const expert = asked ?? exactExpert(values, lengths, tokenizer);
+  const expert = asked ?? exactExpert(values, { lengths, omissions }, tokenizer);
 
   const records = readDrafts(path);
-  const done = alreadyRevised(out, { expert: expert.name, lengths: which });
+  const how = { expert: expert.name, lengths: which, ...(kind === "facts" ? { omissions } : {}) };
+  const done = alreadyRevised(out, how);
   const waiting = records.filter(({ id }) => !done.has(id));
   console.log(
     `${expert.name} revises ${waiting.length} drafts of ${path} to ${out}${done.size ? `, which has ${done.size}` : ""}`,
@@ -87,7 +93,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const { failed, stopped } = await reviseAll(expert, draftsOf(waiting, dirname(path), kind === "openai"), {
     concurrency,
     onRevision: ({ id }, { segments, corrected, rejected }) => {
-      write({ ...byId.get(id), expert: expert.name, lengths: which, segments, corrected, rejected });
+      write({ ...byId.get(id), ...how, segments, corrected, rejected });
       tally.revised++;
       tally.segments += segments.length;
       for (const [reason, count] of Object.entries(rejected) as [RejectionReason, number][])
@@ -110,15 +116,17 @@ export async function run(args: readonly string[]): Promise<void> {
   else if (stopped) throw stopped;
 }
 
-function exactExpert(values: Values, lengths: Lengths, tokenizer: Tokenizer): Expert {
+function exactExpert(values: Values, how: FactsOptions, tokenizer: Tokenizer): Expert {
   const foreign = (
     ["model", "base-url", "key-name", "budget", "requests", "concurrency", "timeout", "cache"] as const
   ).find((name) => values[name] !== undefined);
   if (foreign) throw new UsageError(`--${foreign} belongs to --expert openai; the facts are known offline.`);
-  return factsExpert({ lengths, tokensOfWord: (word) => tokenizer.encode(` ${word}`).length });
+  return factsExpert({ ...how, tokensOfWord: (word) => tokenizer.encode(` ${word}`).length });
 }
 
 function modelExpert(values: Values, lengths: Lengths, out: string): OpenaiExpert {
+  if (values.omissions !== undefined)
+    throw new UsageError("--omissions belongs to --expert facts; a language model is asked for what is wrong.");
   const keyName = values["key-name"] ?? "OPENAI_API_KEY";
   const key = process.env[keyName];
   if (!key && (values["base-url"] === undefined || values["key-name"] !== undefined))
@@ -187,14 +195,23 @@ function* draftsOf(records: readonly DraftLine[], folder: string, withPictures: 
   }
 }
 
+/** How drafts are revised, as each line says it. */
+interface How {
+  readonly expert: string;
+  readonly lengths: string;
+  /** Of the exact expert. Lines without it keep omissions. */
+  readonly omissions?: string;
+}
+
+const showHow = ({ expert, lengths, omissions = "keep" }: Partial<How>): string =>
+  `${expert} with --lengths ${lengths}${omissions === "keep" ? "" : ` --omissions ${omissions}`}`;
+
 /** The ids in the output. It must come from the same expert: a mixture would not say who revised what. */
-function alreadyRevised(out: string, mine: { readonly expert: string; readonly lengths: string }): Set<string> {
+function alreadyRevised(out: string, mine: How): Set<string> {
   const done = new Set<string>();
-  for (const record of resumeJsonLines(out) as { id?: string; expert?: string; lengths?: string }[]) {
-    if (record.expert !== mine.expert || record.lengths !== mine.lengths)
-      throw new UsageError(
-        `${out} was begun by ${record.expert} with --lengths ${record.lengths}, and this is ${mine.expert} with --lengths ${mine.lengths}. Give another --out.`,
-      );
+  for (const record of resumeJsonLines(out) as (Partial<How> & { readonly id?: string })[]) {
+    if (showHow(record) !== showHow(mine))
+      throw new UsageError(`${out} was begun by ${showHow(record)}, and this is ${showHow(mine)}. Give another --out.`);
     done.add(String(record.id));
   }
   return done;

@@ -157,6 +157,26 @@ test("a caption that leaves facts out is as true as one that does not", async ()
   assert.deepEqual((await checkRevision(text, senegal)).segments, []);
 });
 
+test("with omissions mended nothing stays unsaid, what was said stays, and a whole caption comes back unchanged", async () => {
+  const mend = factsExpert({ omissions: "mend" });
+  const bare = await mend.revise(draftOf("three equal vertical bands of green, yellow, and red.", senegal));
+  assert.equal(scoreCaption(bare.corrected, senegal).coverage, 1);
+  assert.match(bare.corrected, /^three equal vertical bands of green, yellow, and red\b.* star\b/);
+  let mended = 0;
+  for (let index = 0; index < 100; index++) {
+    const spec = generateFlag(7, index);
+    const whole = writeCaption(spec, captionSeed(7, index, 0));
+    assert.deepEqual((await mend.revise(draftOf(whole, spec))).segments, [], whole);
+    const words = wordsOf(whole);
+    const draft = words.slice(0, Math.ceil(words.length / 2)).join(" ");
+    const { corrected } = await mend.revise(draftOf(draft, spec));
+    const { problems, hallucinated, missing } = scoreCaption(corrected, spec);
+    assert.deepEqual([problems, hallucinated, missing], [[], [], []], `${draft}\n${corrected}`);
+    mended += Number(scoreCaption((await revise(draft, spec)).corrected, spec).missing.length > 0);
+  }
+  assert.ok(mended > 20, `the default expert left out something of only ${mended} drafts`);
+});
+
 test("planted errors are repaired where they stand, in no more words than were planted", async () => {
   const counts = { planted: 0, exact: 0, inside: 0 };
   for (let index = 0; index < 200; index++) {

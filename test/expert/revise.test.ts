@@ -111,6 +111,8 @@ test("facts: revises, keeps the draft's fields, stops and goes on", async () => 
   }
   assert.match((await revise([path, "--out", out])).out, /0 drafts revised/);
   refused(await revise([path, "--out", out, "--lengths", "equal"]), /was begun by facts with --lengths any/);
+  refused(await revise([path, "--out", out, "--omissions", "mend"]), /this is facts with .*--omissions mend/);
+  refused(await revise([path, "--expert", "openai", "--omissions", "mend"]), /--omissions belongs to --expert facts/);
 });
 
 test("openai: asks the server, counts what it leaves out, and stops at the budget", async () => {
