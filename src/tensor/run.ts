@@ -4,7 +4,7 @@ import type { Workgroups } from "./commands.ts";
 import type { Device } from "./device.ts";
 import { NonFiniteError, ShapeError } from "./errors.ts";
 import type { Variant } from "./kernel.ts";
-import { mergedAxes, showShape } from "./shape.ts";
+import { mergedAxes, showShape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 import { empty } from "./tensor.ts";
 
@@ -100,6 +100,7 @@ export function copyStrided(x: Tensor, copy: Tensor): void {
       `copy: at most six axes; the tensor is ${showShape(x.shape)}. Merge axes with reshape first.`,
       { shape: x.shape },
     );
+  if (copyTransposed(x, copy, shape, strides)) return;
   // Vectors of four, where each run of the last axis divides into them.
   const [last, stride] = [shape.at(-1)!, strides.at(-1)!];
   const isWide = stride === 1 && [last, x.offset, ...strides.slice(0, -1)].every((n) => n % 4 === 0);
@@ -131,6 +132,47 @@ export function copyStrided(x: Tensor, copy: Tensor): void {
     Object.assign(params, { count, steps });
     recorder.dispatch(kernels.get("copyStrided", variant), buffers, params, workgroups, "copyStrided");
   }
+}
+
+/**
+ * The same for a view, of merged axes, whose side-by-side elements lie along another axis than the last. False, and nothing
+ * done, when it is none or does not divide into blocks of four by four.
+ */
+function copyTransposed(x: Tensor, copy: Tensor, shape: readonly number[], strides: readonly number[]): boolean {
+  const { device } = x;
+  const LANES = lanesOf(device);
+  const last = shape.length - 1;
+  const axisK = strides.indexOf(1);
+  if (axisK < 0 || axisK >= last || shape.length > 6) return false;
+  const [K, C] = [shape[axisK]! / 4, shape[last]! / 4];
+  const others = strides.filter((_, i) => i !== axisK);
+  if (2 * K < LANES || ![K, C, x.offset / 4, ...others.map((s) => s / 4)].every(Number.isInteger)) return false;
+  const inY = shape.map((_, i) => sizeOf(shape.slice(i + 1)) / 4);
+  const outer = shape.flatMap((n, i) => (i === axisK || i === last ? [] : [{ n, s: strides[i]! / 4, t: inY[i]! }]));
+  const N = sizeOf(outer.map(({ n }) => n));
+  if (N > 65535) return false;
+  // Few workgroups cost least on a processor, as long as there are enough for all its threads.
+  const steps = Math.min(C, Math.max(4, Math.ceil((N * K * C) / (LANES * 256))));
+  const params: Record<string, number> = { K, C, steps, offset: x.offset / 4, sC: strides[last]! / 4, tK: inY[axisK]! };
+  for (let i = 0; i <= 3; i++) {
+    const axis = (i === 0 ? outer[0] : i < outer.length ? outer[outer.length - i] : undefined) ?? { n: 1, s: 0, t: 0 };
+    if (i > 0) params[`n${i}`] = axis.n;
+    [params[`s${i}`], params[`t${i}`]] = [axis.s, axis.t];
+  }
+  const variant = {
+    overrides: { LANES, AXES: Math.max(1, outer.length) },
+    types: { Element: x.dtype },
+  };
+  const workgroups = [Math.ceil(K / LANES), Math.ceil(C / steps), N] as const;
+  const buffers = { x: x.block, y: copy.block };
+  device.recorder.dispatch(
+    device.kernels.get("copyTransposed", variant),
+    buffers,
+    params,
+    workgroups,
+    "copyTransposed",
+  );
+  return true;
 }
 
 /** into += x, element by element, for f32 tensors of one shape. Gradients are summed with it. */

@@ -50,8 +50,9 @@ export default defineCase({
     { params: { N: 3, C: 5, maxNorm: 1 }, values: { g: [1, NaN, 2] } },
     { params: { N: 3, C: 5, maxNorm: 1 }, values: { g: [3e30, 1, 2] } },
   ],
-  flops: ({ N, C }) => 14 * N * C,
-  bytes: ({ N, C }) => 28 * N * C,
+  // Three steps, each with its gradient and norm made before, and the state at the beginning.
+  flops: ({ N, C }) => 3 * (14 + 3) * N * C,
+  bytes: ({ N, C }) => (3 * (28 + 8 + 4) + 24) * N * C,
   bench: [{ N: 1500, C: 1000, maxNorm: 1 }],
 });
 

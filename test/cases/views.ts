@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { detach, expand, permute, reshape, sumTo, transpose } from "../../src/tensor/index.ts";
+import { detach, expand, permute, reshape, slice, sumTo, transpose } from "../../src/tensor/index.ts";
 import { defineCase, filled, type Mutant, type Values } from "../support/opCase.ts";
 
 type Params = { a: number; b: number; c: number; d: number };
@@ -33,7 +33,12 @@ export default [
     run: ({ x }, { a, b, c, d }) => ({ y: reshape(permute(x!, [3, 1, 0, 2]), [d * b, a * c]) }),
     differentiable: ["x"],
     // Long runs with a stride.
-    always: [{ a: 2, b: 3, c: 17, d: 5 }],
+    always: [
+      { a: 2, b: 3, c: 17, d: 5 },
+      // Blocks of four by four: in one step, in several, and of fewer lanes than there are.
+      { a: 3, b: 5, c: 4, d: 20 },
+      { a: 2, b: 3, c: 24, d: 72 },
+    ],
     bytes: ({ a, b, c, d }) => 8 * a * b * c * d,
     bench: [{ a: 16, b: 128, c: 4, d: 32 }],
   }),
@@ -53,6 +58,27 @@ export default [
     ],
     bytes: ({ a, b, c, d }) => 8 * a * b * c * d,
     bench: [{ a: 16, b: 128, c: 4, d: 32 }],
+  }),
+  defineCase<Params>({
+    ...rest,
+    name: "part of each matrix, transposed, then reshape",
+    inputs: ({ a, b, c, d }) => ({ x: { shape: [a, b, c, d + 4] } }),
+    reference: ({ x }, { a, b, c, d }) => ({
+      y: { shape: [d, b * a * c], data: made([d, b, a, c], (l, j, i, k) => at(x!, i, j, k, l + 4)).data },
+    }),
+    run: ({ x }, { a, b, c, d }) => ({
+      y: reshape(permute(slice(x!, 3, 4, d + 4), [3, 1, 0, 2]), [d, b * a * c]),
+    }),
+    differentiable: ["x"],
+    always: [
+      { a: 2, b: 3, c: 8, d: 32 },
+      { a: 1, b: 1, c: 40, d: 64 },
+    ],
+    bytes: ({ a, b, c, d }) => 8 * a * b * c * d,
+    bench: [
+      { a: 1, b: 1, c: 512, d: 508 },
+      { a: 1, b: 1, c: 4096, d: 1020 },
+    ],
   }),
   defineCase<Params>({
     ...rest,
@@ -100,6 +126,15 @@ export default [
 ];
 
 export const mutants: readonly Mutant[] = [
+  { kernel: "copyTransposed", find: "params.offset + ", replace: "", why: "the view's offset is forgotten" },
+  { kernel: "copyTransposed", find: "if (AXES > 1u)", replace: "if (AXES > 2u)", why: "an axis is left out" },
+  {
+    kernel: "copyTransposed",
+    find: "group.y * params.steps",
+    replace: "group.y",
+    why: "steps overlap, the rest is left out",
+  },
+  { kernel: "copyTransposed", find: "k < params.K", replace: "true", why: "idle lanes write over the next matrix" },
   { kernel: "copyRuns", find: "c * params.sC", replace: "c", why: "the stride along a run is forgotten" },
   { kernel: "copyRuns", find: "if (AXES > 2u)", replace: "if (AXES > 3u)", why: "an axis is left out" },
   { kernel: "copyStrided", find: "if (AXES > 3u)", replace: "if (AXES > 4u)", why: "an axis is left out" },
