@@ -42,7 +42,7 @@ export function pythonWithTorch(): string | undefined {
 
 export class Child {
   readonly spec: PeerSpec;
-  readonly library: string;
+  readonly peer: string;
   readonly version: string;
   readonly adapter: string;
   readonly #process: ChildProcessWithoutNullStreams;
@@ -60,7 +60,7 @@ export class Child {
     this.#process = started;
     this.#lines = lines;
     this.#errors = errors;
-    ({ library: this.library, version: this.version, adapter: this.adapter } = hello);
+    ({ library: this.peer, version: this.version, adapter: this.adapter } = hello);
   }
 
   /** Starts the worker and waits until its library is ready. Throws with the library's reason, or its last words. */

@@ -146,7 +146,7 @@ class Crew {
       const child = await this.#startOne(spec);
       console.log(
         child
-          ? `${spec.title.padEnd(CELL)}${child.library} ${child.version}, ${child.adapter}`
+          ? `${spec.title.padEnd(CELL)}${child.peer} ${child.version}, ${child.adapter}`
           : `${spec.title.padEnd(CELL)}left out: ${this.#missing.get(spec.id)}`,
       );
     }
@@ -156,7 +156,7 @@ class Crew {
     try {
       const child = await Child.start(spec, this.#python, this.#env);
       this.#children.set(spec.id, child);
-      this.facts[spec.id] = { library: child.library, version: child.version, adapter: child.adapter };
+      this.facts[spec.id] = { library: child.peer, version: child.version, adapter: child.adapter };
       return child;
     } catch (error) {
       const missing = messageOf(error);
