@@ -3,7 +3,7 @@
  *
  * Kernel times are GPU timestamps, summed over the dispatches of one call; steps are wall time.
  */
-import { parseArgs } from "node:util";
+import { answering, decimal, parse, UsageError } from "../src/cli/usage.ts";
 import { type Device, openDevice, RediffError } from "../src/tensor/index.ts";
 import { benchLadder, laddersOf } from "./ladder.ts";
 import { benchOps, caseFiles } from "./ops.ts";
@@ -28,16 +28,7 @@ const HELP = `npm run bench -- [command] [options]
   --from file        with roofline: draw an earlier result instead of measuring`;
 
 const argv = process.argv.slice(2);
-try {
-  if (argv[0] === "peers") await peers(argv.slice(1));
-  else await main(argv);
-} catch (error) {
-  // What the user can mend is said in one line; a bug keeps its stack.
-  const isUsage = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
-  if (!isUsage && !(error instanceof RediffError)) throw error;
-  console.error(isUsage ? `${error.message}\n\n${HELP}` : error.message);
-  process.exitCode = 1;
-}
+await answering("bench", () => (argv[0] === "peers" ? peers(argv.slice(1)) : main(argv)));
 
 async function peers(args: readonly string[]): Promise<void> {
   const { benchPeers } = await import("./peers/main.ts");
@@ -45,29 +36,28 @@ async function peers(args: readonly string[]): Promise<void> {
 }
 
 async function main(args: string[]): Promise<void> {
-  const { values, positionals } = parseArgs({
+  const { values, positionals } = parse(
     args,
-    options: {
-      seconds: { type: "string", default: "0.5" },
+    {
+      seconds: { type: "string" },
       out: { type: "string" },
       from: { type: "string" },
       "no-steps": { type: "boolean" },
       compare: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
-    allowPositionals: true,
-  });
+    true,
+  );
   if (values.help) return console.log(HELP);
-  const seconds = Number(values.seconds);
-  if (!(seconds >= 0)) throw new RediffError(`--seconds is a number from 0 on; it is ${values.seconds}.`);
+  const seconds = decimal("seconds", values.seconds, 0.5);
   if (values.compare) {
     const [before, after, more] = positionals;
-    if (!before || !after || more) throw new RediffError("--compare takes two result files.");
+    if (!before || !after || more) throw new UsageError("--compare takes two result files.");
     return printComparison(before, after);
   }
   const [command, ...rest] = positionals;
   if (values.from !== undefined) {
-    if (command !== "roofline" || rest.length) throw new RediffError("--from goes with `roofline` alone.");
+    if (command !== "roofline" || rest.length) throw new UsageError("--from goes with `roofline` alone.");
     return rooflineOfFile(values.from, values.out);
   }
   await measure(command, rest, positionals, seconds, values.out, !values["no-steps"]);

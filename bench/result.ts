@@ -1,9 +1,8 @@
 /** Result files: rows with the adapter, versions and commit that they belong to; and the comparison of two of them. */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { writeAtomically } from "../src/model/files.ts";
+import { readJson, writeAtomically } from "../src/model/files.ts";
 import { type Device, RediffError } from "../src/tensor/index.ts";
 import type { StepProfile } from "./profile.ts";
 import type { Roof } from "./roof.ts";
@@ -71,13 +70,8 @@ export async function writeResult(path: string, device: Device, roof: Roof, rows
 
 /** Reads a result file. Throws RediffError when it is none. */
 export function readResult(path: string): Result {
-  let value: Partial<Result>;
-  try {
-    value = JSON.parse(readFileSync(path, "utf8")) as Partial<Result>;
-  } catch (error) {
-    throw new RediffError(`${path} cannot be read as a result of \`npm run bench\`: ${String(error)}`, { path });
-  }
-  if (!value.roof || !value.adapter || !value.rows?.every(({ ms }) => Number.isFinite(ms.p10 + ms.p50 + ms.p90)))
+  const value = readJson(path) as Partial<Result> | null;
+  if (!value?.roof || !value.adapter || !value.rows?.every(({ ms }) => Number.isFinite(ms.p10 + ms.p50 + ms.p90)))
     throw new RediffError(
       `${path} is not a result of this \`npm run bench\`: it needs roof, adapter, and rows with p10, p50 and p90.`,
       { path },
@@ -162,7 +156,7 @@ export function provenance(): Provenance {
       return "";
     }
   };
-  const dawn = JSON.parse(readFileSync(join(root, "node_modules/webgpu/package.json"), "utf8")) as { version: string };
+  const dawn = readJson(join(root, "node_modules/webgpu/package.json")) as { version: string };
   return {
     commit: git("rev-parse", "HEAD"),
     dirty: git("status", "--porcelain") !== "",

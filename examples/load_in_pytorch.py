@@ -12,6 +12,7 @@ import sys
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 VISION = "model.vision_tower.vision_tower.vision_model."
@@ -100,9 +101,20 @@ class Rediff:
         return self.linear("lm_head")(norm("model.norm", x))
 
 
+def read(folder):
+    """The model of a folder; ends with one sentence where it holds none that this file can run."""
+    try:
+        model = Rediff(folder)
+    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+        sys.exit(f"{folder} is no folder that `rediff export` wrote ({type(error).__name__}: {error}).")
+    if "vision_config" not in model.config or "model.embed_tokens.weight" not in model.weights:
+        sys.exit(f"{folder} is no folder that `rediff export` wrote: it lacks a language model or vision_config.")
+    return model
+
+
 @torch.no_grad()
 def main(folder):
-    model = Rediff(folder)
+    model = read(folder)
     print(f"{folder}: {sum(v.numel() for v in model.weights.values()):,} parameters in {len(model.weights)} tensors")
     path = pathlib.Path(folder) / "logits.safetensors"
     if not path.exists():

@@ -5,7 +5,16 @@ export { type FlagScore, scoreOnFlags } from "./eval/flags.ts";
 export { loadModel, loadModelAs, saveModel } from "./model/checkpoint.ts";
 export { encodePicture, type EncodeOptions } from "./model/encodePicture.ts";
 export { preset, presets, type RediffConfig } from "./model/config.ts";
-export { captionPrompt, chatPrompt, labelledConversation, systemSentence, type Turn } from "./model/prompt.ts";
+export {
+  captionPrompt,
+  chatPrompt,
+  fillConversations,
+  IGNORED,
+  type Labelled,
+  labelledConversation,
+  systemSentence,
+  type Turn,
+} from "./model/prompt.ts";
 export { createRediff, disposeRediff, encodeImage, parameterCount, type Rediff } from "./model/rediff.ts";
 export { exportModel, type ExportOptions } from "./model/published/export.ts";
 export { assembleModel, openPublished } from "./model/published/load.ts";

@@ -1,6 +1,6 @@
 /** The commands as a user calls them: what they print, and one clear sentence with exit code 2 for bad input. */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -115,7 +115,43 @@ describe("caption", () => {
   });
 });
 
+test("an --out that cannot be written is refused at once, before any work", async () => {
+  const below = join(flag, "out");
+  // Below /proc Node's own recursive mkdir never returns.
+  const places = [below, ...(process.platform === "linux" ? ["/proc/rediff/out"] : [])];
+  const commands = [["export"], ["train", "base"], ["train", "rediff"], ["draft"], ["eval"], ["demo"]];
+  for (const place of places)
+    await Promise.all(
+      commands.map(async (command) =>
+        refused(await rediff(...command, "--out", place), /^rediff: --out .* cannot be written/),
+      ),
+    );
+  refused(await rediff("eval", "--out", folder), /--out must be a file; .* is a folder/);
+  refused(await rediff("export", "--out", flag), /--out must be a folder; .* is a file/);
+});
+
 describe("train", () => {
+  test("refuses what is no revision, and leaves the file as it is", async () => {
+    const path = join(folder, "revisions.jsonl");
+    const good = JSON.stringify({ seed: 1, index: 2, ids: [1], segments: [] });
+    for (const [text, pattern] of [
+      [`${good}\n{"seed": 1, "index": 2, "ids": [1]}`, /line 2 is no revision. segments: /],
+      [`${good}\n{"seed": 1,`, /line 2 is not JSON/],
+    ] as const) {
+      writeFileSync(path, text);
+      refused(await rediff("train", "stage2", path, "--out", join(folder, "stage2")), pattern);
+      assert.equal(readFileSync(path, "utf8"), text);
+    }
+    refused(await rediff("train", "stage2", join(folder, "none.jsonl")), /revisions cannot be read.*no such file/);
+  });
+
+  test("refuses options of a later part before the first begins", async () => {
+    const out = join(folder, "whole");
+    refused(await rediff("train", "rediff", "--out", out, "--drafts", "0"), /--drafts must be a whole number/);
+    refused(await rediff("train", "rediff", "--out", out, "--recipe", "mine"), /--recipe must be one of/);
+    assert.ok(!existsSync(out));
+  });
+
   test("trains, stops, goes on, and leaves a model that captions", async () => {
     const run = join(folder, "run");
     const train = (...more: string[]) =>

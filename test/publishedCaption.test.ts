@@ -24,6 +24,8 @@ interface Run {
   readonly steps: number;
   readonly tokens: number;
   readonly block: number;
+  /** Texts that end the answer; the end of turn where there are none. */
+  readonly stop?: readonly string[];
   readonly prompt: readonly number[];
   /** Embeddings of the prompt with its images: how many, norm, projection. */
   readonly spliced: readonly [length: number, norm: number, projection: number];
@@ -40,13 +42,14 @@ const scratch = mkdtempSync(join(tmpdir(), "rediff-published-"));
 after(() => rmSync(scratch, { recursive: true }));
 
 /** Only what differs from what the released demos ask for, so that the defaults are tested too. */
-function optionsOf({ decoder, question, tokens, steps, block }: Run): string[] {
+function optionsOf({ decoder, question, tokens, steps, block, stop = [] }: Run): string[] {
   return [
     ...(decoder === "refine" ? ["--decoder", "refine"] : []),
     ...(question === "Please describe the image in detail." ? [] : ["--prompt", question]),
     ...(tokens === 128 ? [] : ["--tokens", String(tokens)]),
     ...(steps === 128 ? [] : ["--steps", String(steps)]),
     ...(block === tokens ? [] : ["--block", String(block)]),
+    ...stop.flatMap((text) => ["--stop", text]),
   ];
 }
 
@@ -68,6 +71,33 @@ describe("the caption is the released code's", () => {
       assert.equal(made.steps, run.forwards);
     });
   }
+});
+
+describe("what a released sampler can do besides", () => {
+  const caption = async (...options: string[]) => {
+    const given = ["caption", photo, "--checkpoint", golden, "--tokens", "16", "--steps", "4", "--json", ...options];
+    const { code, out, error } = await rediff(...given);
+    assert.equal(code, 0, error);
+    return JSON.parse(out) as { steps: number; ids: number[]; tokens: number; caption: string };
+  };
+
+  test("the name of a special token stops as the token does", async () => {
+    const [plain, named] = [await caption(), await caption("--stop", "<|eot_id|>")];
+    assert.deepEqual({ ...named, ms: 0 }, { ...plain, ms: 0 });
+  });
+
+  test("random remasking is the seed's", async () => {
+    const ids = async (seed: string) => (await caption("--remasking", "random", "--seed", seed)).ids;
+    assert.deepEqual(await ids("1"), await ids("1"));
+    const seeds = new Set([String((await caption()).ids), String(await ids("1")), String(await ids("2"))]);
+    assert.equal(seeds.size, 3);
+  });
+
+  test("self-correction takes the passes that it is given, and says another caption than mask prediction", async () => {
+    const corrected = await caption("--decoder", "correct", "--correct-every", "2", "--correct-passes", "1");
+    assert.equal(corrected.steps, 4 + 2);
+    assert.notDeepEqual(corrected.ids, (await caption("--preset", "paper")).ids);
+  });
 });
 
 test("prompts with their image tokens are the released code's", async () => {
@@ -157,6 +187,12 @@ describe("what is wrong with a folder is said in one sentence", () => {
     );
     refused(await caption(golden, "--steps", "4", "--tokens-per-step", "4"), /give one of them/);
     refused(await caption(golden, "--ends", "any"), /--gate and --ends are ours/);
+    refused(await caption(golden, "--stop", ""), /--stop is a text; it is empty/);
+    refused(await caption(golden, "--preset", "fixed", "--stop", "."), /--stop belong to --preset reference/);
+    refused(await caption(golden, "--decoder", "correct", "--remasking", "random"), /--remasking and --stop belong to/);
+    refused(await caption(golden, "--remasking", "entropy"), /one of low_confidence, random; it is entropy/);
+    refused(await caption(golden, "--correct-every", "2"), /belong to --decoder correct/);
+    refused(await caption(golden, "--decoder", "correct", "--block", "48"), /48 does not divide 128/);
     refused(await caption(golden, "--prompt", "<image> and <image>?"), /it has 2 for 1/);
     refused(await caption(golden, "--prompt", " "), /--prompt is a question; it is empty/);
     refused(

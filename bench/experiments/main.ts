@@ -4,9 +4,8 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { adapterLine } from "../../src/cli/adapter.ts";
-import { oneOf, shippedBase, speedsOf, wholeNumber } from "../../src/cli/usage.ts";
+import { answering, oneOf, parse, shippedBase, speedsOf, wholeNumber } from "../../src/cli/usage.ts";
 import { writeAtomically } from "../../src/model/files.ts";
 import { openDevice, RediffError } from "../../src/tensor/index.ts";
 import { writeFigure } from "../plot.ts";
@@ -59,7 +58,7 @@ const options = {
   help: { type: "boolean", short: "h" },
 } as const;
 
-type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"];
+type Values = ReturnType<typeof parse<typeof options>>["values"];
 
 function planOf(values: Values): Plan {
   const preset = oneOf("preset", values.preset, "small", ["small", "nano"]);
@@ -82,7 +81,8 @@ function planOf(values: Values): Plan {
     evalBatch: whole("eval-batch", defaults.evalBatch),
   };
   const base = values.base ?? (preset === "small" && sizes.baseSteps === 0 ? shippedBase : undefined);
-  const only = values.only?.split(",").map((name) => name.trim()) ?? models.map(({ name }) => name);
+  const all = models.filter(({ smallOnly }) => preset === "small" || !smallOnly).map(({ name }) => name);
+  const only = values.only?.split(",").map((name) => name.trim()) ?? all;
   return { out: values.out ?? "runs/experiments", sizes, base, models: modelsFor(only) };
 }
 
@@ -109,7 +109,7 @@ async function keepPlan({ out, sizes, base }: Plan): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options });
+  const { values } = parse(process.argv.slice(2), options);
   if (values.help) return console.log(HELP);
   const plan = planOf(values);
   const path = join(plan.out, "results.json");
@@ -146,12 +146,4 @@ async function report(out: string, results: Results): Promise<void> {
   console.log(`tables in ${join(out, "tables.md")}, the report in ${join(out, "report.html")}`);
 }
 
-try {
-  await main();
-} catch (error) {
-  // What the user can mend is said in one line; a bug keeps its stack.
-  const isUsage = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
-  if (!isUsage && !(error instanceof RediffError)) throw error;
-  console.error(isUsage ? `${error.message} See --help.` : error.message);
-  process.exitCode = 2;
-}
+await answering("experiments", main);

@@ -1,7 +1,7 @@
 /** What was measured, as one JSON file from which every table, figure and interval is made: counts of each caption. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import type { CaptionCounts } from "../../src/eval/counts.ts";
-import { writeAtomically } from "../../src/model/files.ts";
+import { readJson, writeAtomically } from "../../src/model/files.ts";
 import { RediffError } from "../../src/tensor/index.ts";
 import type { Sizes } from "./rows.ts";
 
@@ -80,13 +80,8 @@ export const writeResults = (path: string, results: Results): Promise<void> =>
 export function readResults(path: string): Results {
   if (!existsSync(path))
     throw new RediffError(`There are no results in ${path} to report. Run \`npm run experiments\` first.`, { path });
-  let value: Partial<Results>;
-  try {
-    value = JSON.parse(readFileSync(path, "utf8")) as Partial<Results>;
-  } catch {
-    throw new RediffError(`${path} is not JSON.`, { path });
-  }
-  if (!value.sizes || !value.readings?.every(({ cells }) => Array.isArray(cells)) || !value.repairs || !value.examples)
+  const value = readJson(path) as Partial<Results> | null;
+  if (!value?.sizes || !value.readings?.every(({ cells }) => Array.isArray(cells)) || !value.repairs || !value.examples)
     throw new RediffError(`${path} is not a result of \`npm run experiments\`.`, { path });
   return value as Results;
 }

@@ -42,6 +42,7 @@ export function pythonWithTorch(): string | undefined {
 
 export class Child {
   readonly spec: PeerSpec;
+  /** What the worker says it is. */
   readonly peer: string;
   readonly version: string;
   readonly adapter: string;
@@ -54,13 +55,13 @@ export class Child {
     started: ChildProcessWithoutNullStreams,
     lines: AsyncIterator<string>,
     errors: () => string,
-    hello: { library: string; version: string; adapter: string },
+    hello: { peer: string; version: string; adapter: string },
   ) {
     this.spec = spec;
     this.#process = started;
     this.#lines = lines;
     this.#errors = errors;
-    ({ library: this.peer, version: this.version, adapter: this.adapter } = hello);
+    ({ peer: this.peer, version: this.version, adapter: this.adapter } = hello);
   }
 
   /** Starts the worker and waits until its library is ready. Throws with the library's reason, or its last words. */
@@ -79,7 +80,7 @@ export class Child {
     const lines = createInterface({ input: started.stdout })[Symbol.asyncIterator]();
     const hello = await reply(started, lines, () => errors);
     if (!hello.ok) throw new Error(hello.error);
-    if (!("library" in hello)) throw new Error(`${spec.file} did not introduce itself.`);
+    if (!("peer" in hello)) throw new Error(`${spec.file} did not introduce itself.`);
     return new Child(spec, started, lines, () => errors, hello);
   }
 

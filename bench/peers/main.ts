@@ -11,14 +11,15 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { parse, wholeNumber } from "../../src/cli/usage.ts";
+import { readJson } from "../../src/model/files.ts";
 import { RediffError } from "../../src/tensor/index.ts";
 import { TOLERANCE, wrongness } from "./compare.ts";
 import { Child, peers, type PeerSpec, pythonWithTorch } from "./child.ts";
 import { CELL, firstLine, header, type Measurement, Notes, rowLine, type RowResult } from "./report.ts";
 import { save } from "./result.ts";
 import { bytesOf, type Row, rows } from "./rows.ts";
-import type { RowRequest } from "./worker.ts";
+import { messageOf, type RowRequest } from "./worker.ts";
 
 const USAGE = `npm run bench peers -- [options]
 
@@ -35,24 +36,21 @@ PYTHON=/path/to/python3 names the Python whose torch is used; without one that c
 const folder = fileURLToPath(new URL("./", import.meta.url));
 
 export async function benchPeers(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      rows: { type: "string" },
-      peers: { type: "string" },
-      rounds: { type: "string", default: "5" },
-      sample: { type: "string", default: "100" },
-      cached: { type: "boolean" },
-      out: { type: "string" },
-      help: { type: "boolean" },
-    },
+  const { values } = parse(args, {
+    rows: { type: "string" },
+    peers: { type: "string" },
+    rounds: { type: "string" },
+    sample: { type: "string" },
+    cached: { type: "boolean" },
+    out: { type: "string" },
+    help: { type: "boolean", short: "h" },
   });
   if (values.help) return console.log(USAGE);
   if (values.rows === "list") return console.log(rows.map(({ name }) => name).join("\n"));
   const chosen = values.rows === undefined ? rows : chooseRows(values.rows.split(","));
   const columns = values.peers === undefined ? peers : choosePeers(values.peers.split(","));
-  const rounds = count("--rounds", values.rounds);
-  const sampleMs = count("--sample", values.sample);
+  const rounds = wholeNumber("rounds", values.rounds, 5);
+  const sampleMs = wholeNumber("sample", values.sample, 100);
 
   if (columns.some(({ file, id }) => file.endsWith(".ts") && id !== "rediff")) install();
   const temporary = mkdtempSync(join(tmpdir(), "rediff-peers-"));
@@ -96,13 +94,6 @@ function choosePeers(ids: readonly string[]): PeerSpec[] {
   return peers.filter(({ id }) => ids.includes(id));
 }
 
-function count(option: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new RediffError(`${option}: a whole number from 1 up, not "${text}".`);
-  return value;
-}
-
 /** Fetches the optional packages at first use. Their install scripts are left out: they would fetch CUDA libraries. */
 function install(): void {
   const lock = (path: string): string => JSON.stringify(packagesOf(join(folder, path)));
@@ -119,7 +110,7 @@ function install(): void {
 /** Version by path, of a lock file; empty where there is none. */
 function packagesOf(file: string): [string, string | undefined][] {
   if (!existsSync(file)) return [];
-  const { packages } = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, { version?: string }> };
+  const { packages } = readJson(file) as { packages: Record<string, { version?: string }> };
   return Object.entries(packages)
     .filter(([path]) => path !== "")
     .map(([path, { version }]): [string, string | undefined] => [path, version])
@@ -180,8 +171,6 @@ class Crew {
     await Promise.all([...this.#children.values()].map((child) => child.stop()));
   }
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 interface Plan {
   readonly rounds: number;

@@ -29,7 +29,7 @@ export type Reply =
   | { readonly ok: true; readonly ms: number; readonly note?: string | undefined }
   | { readonly ok: false; readonly error: string }
   /** The first line of a worker. */
-  | { readonly ok: true; readonly library: string; readonly version: string; readonly adapter: string };
+  | { readonly ok: true; readonly peer: string; readonly version: string; readonly adapter: string };
 
 /** Prefix of the names of inputs that are parameters of the training step; its others are `ids` and `targets`, (B, T) each. */
 export const PARAMETER = "parameter.";
@@ -59,6 +59,9 @@ export interface Library {
   prepare(row: RowRequest, inputs: Inputs): Job | Promise<Job>;
 }
 
+/** What was thrown, in words: libraries also throw what is no Error. */
+export const messageOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
+
 /** Serves requests until stdin ends. What `open` or a job throws is the answer. */
 export async function serve(open: () => Promise<Library>): Promise<void> {
   const send = (reply: Reply): void => void process.stdout.write(`${JSON.stringify(reply)}\n`);
@@ -70,7 +73,7 @@ export async function serve(open: () => Promise<Library>): Promise<void> {
     send({ ok: false, error: messageOf(error) });
     return;
   }
-  send({ ok: true, library: library.name, version: library.version, adapter: library.adapter });
+  send({ ok: true, peer: library.name, version: library.version, adapter: library.adapter });
   let job: Job | undefined;
   for await (const line of createInterface({ input: process.stdin })) {
     try {
@@ -94,8 +97,6 @@ export async function serve(open: () => Promise<Library>): Promise<void> {
   // Devices that are still open would keep the process; nothing is left to be written.
   process.exit();
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function readInputs({ inputs }: RowRequest): Inputs {
   return Object.fromEntries(

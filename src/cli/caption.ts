@@ -5,7 +5,8 @@ import { askAbout, captionPrompt, llavaPrompt } from "../model/prompt.ts";
 import { speaksLlava } from "../model/published/conversation.ts";
 import { weightStorages } from "../nn/weight.ts";
 import { captionPictures } from "../sample/caption.ts";
-import { type SamplerName, samplerNames, samplers } from "../sample/presets.ts";
+import { decoderKinds, type SamplerName, samplerNames, samplers } from "../sample/presets.ts";
+import { remaskings } from "../sample/reference.ts";
 import { blockSteps } from "../sample/referenceDecoder.ts";
 import { blockSchedule } from "../sample/schedules.ts";
 import { openDevice } from "../tensor/index.ts";
@@ -29,7 +30,8 @@ either calls them (128 tokens in 128 steps; for ReDiff add --decoder refine).
   --checkpoint DIR       folder with config.json, safetensors and, if published, tokenizer.json (default: the shipped one)
   --dtype TYPE           matrices as f32 (default), f16, int8 or int4
   --prompt TEXT          the question (default "Please describe the image in detail."); <image> in it is a picture's place
-  --decoder NAME         refine (section 3.4; default for our weights that were trained to revise, as the shipped ones) or mask
+  --decoder NAME         refine (section 3.4; default for our weights that were trained to revise, as the shipped ones), mask, or
+                         correct: mask prediction that looks again at all it has written, as ProSeCo
   --preset NAME          fixed (default); paper; reference: as the released code, token for token (default for published
                          folders). It chooses the sampler; the prompt remains the one that the weights were trained with
   --tokens N             length of the canvas (default: as the weights were trained; 128 for published folders)
@@ -42,6 +44,11 @@ either calls them (128 tokens in 128 steps; for ReDiff add --decoder refine).
   --refresh N            of the cache: make it again every N steps (default never)
   --gate P               refine only: replace a token when the new one has at least this probability (default 0). Not with
                          --preset reference
+  --correct-every N      correct only: at every so many steps (default 2)
+  --correct-passes N     correct only: until nothing changes, but so many passes at most (default 4)
+  --remasking NAME       --preset reference only: which tokens a step commits, low_confidence (LLaDA's word for: the most
+                         probable; default) or random
+  --stop TEXT            --preset reference only: ends the caption instead of the end of turn; may be given again
   --temperature X        0 takes the most probable token (default), above it samples
   --seed N               of the sampling (default 0)
   --json                 prompt, tokens, steps and their history as JSON
@@ -67,6 +74,10 @@ export async function run(args: readonly string[]): Promise<void> {
       cache: { type: "string" },
       refresh: { type: "string" },
       gate: { type: "string" },
+      "correct-every": { type: "string" },
+      "correct-passes": { type: "string" },
+      remasking: { type: "string" },
+      stop: { type: "string", multiple: true },
       temperature: { type: "string" },
       seed: { type: "string" },
       json: { type: "boolean" },
@@ -85,6 +96,12 @@ export async function run(args: readonly string[]): Promise<void> {
   const temperature = decimal("temperature", values.temperature, 0, { max: 100 });
   const seed = wholeNumber("seed", values.seed, 0, { min: 0, max: 2 ** 31 });
   const gate = decimal("gate", values.gate, 0, { max: 1 });
+  const remasking = oneOf("remasking", values.remasking, "low_confidence", remaskings);
+  const correction = {
+    every: wholeNumber("correct-every", values["correct-every"], 2, { max: 4096 }),
+    passes: wholeNumber("correct-passes", values["correct-passes"], 4, { max: 4096 }),
+  };
+  if (values.stop?.includes("")) throw new UsageError("--stop is a text; it is empty.");
   if (values.prompt?.trim() === "") throw new UsageError("--prompt is a question; it is empty.");
   if (values.steps !== undefined && values["tokens-per-step"] !== undefined)
     throw new UsageError("--steps and --tokens-per-step say the same in two ways; give one of them.");
@@ -101,13 +118,17 @@ export async function run(args: readonly string[]): Promise<void> {
   const { text } = checkpointConfig(checkpoint);
   const tokenizer = tokenizerFor(checkpoint);
   const isLlava = speaksLlava(checkpoint);
-  const decoder = oneOf("decoder", values.decoder, learnedToRevise(checkpoint) ? "refine" : "mask", ["mask", "refine"]);
+  const decoder = oneOf("decoder", values.decoder, learnedToRevise(checkpoint) ? "refine" : "mask", decoderKinds);
   if (values.gate !== undefined && decoder !== "refine")
     throw new UsageError("--gate belongs to --decoder refine; mask prediction replaces nothing.");
+  if (decoder !== "correct" && (values["correct-every"] ?? values["correct-passes"]) !== undefined)
+    throw new UsageError("--correct-every and --correct-passes belong to --decoder correct.");
   const preset = oneOf("preset", values.preset, isLlava ? "reference" : "fixed", samplerNames);
   if (preset === "reference" && (values.gate ?? values.ends) !== undefined)
     throw new UsageError("--gate and --ends are ours; the released code (--preset reference) has neither.");
-  const pace = paceOf(preset, { ...given, tokens: given.tokens ?? text.canvas });
+  if ((preset !== "reference" || decoder === "correct") && (values.remasking ?? values.stop) !== undefined)
+    throw new UsageError("--remasking and --stop belong to --preset reference, with --decoder mask or refine.");
+  const pace = paceOf(decoder === "correct" ? "reference" : preset, { ...given, tokens: given.tokens ?? text.canvas });
   const asked = askAbout(paths.length, values.prompt);
   const prompt = isLlava
     ? llavaPrompt(tokenizer, asked, preset === "reference" ? "reference" : "fixed")
@@ -116,8 +137,10 @@ export async function run(args: readonly string[]): Promise<void> {
   const device = await openDevice();
   try {
     const model = storage === "f32" ? loadModel(device, checkpoint) : await loadModelAs(device, checkpoint, storage);
-    const sampler = samplers[preset].decoder(decoder, { gate, ...(given.steps ? { steps: given.steps } : {}) });
-    const options = { preset, prompt, temperature, seed, ...decode, ...pace, history: values.json === true };
+    const rules = { gate, remasking, ...correction, ...(given.steps ? { steps: given.steps } : {}) };
+    const sampler = samplers[preset].decoder(decoder, rules);
+    const stops = values.stop && { stops: values.stop };
+    const options = { preset, prompt, temperature, seed, ...stops, ...decode, ...pace, history: values.json === true };
     const started = performance.now();
     let first: number | undefined;
     const onStep = () => void (first ??= performance.now());
@@ -155,19 +178,19 @@ interface Pace {
   readonly block: number | undefined;
 }
 
-/** Canvas and tokens a step; throws where the sampler cannot divide the canvas so. */
+/** Canvas and tokens a step; throws where the sampler cannot divide the canvas so. Self-correction divides it as `reference`. */
 function paceOf(
-  preset: SamplerName,
+  schedule: SamplerName,
   { tokens: canvas, steps, tokensPerStep, block = canvas }: Pace,
 ): { canvas: number; tokensPerStep: number } {
   if (block > canvas) throw new UsageError(`--block ${block} is more than the ${canvas} tokens of the canvas.`);
-  if (preset === "reference") blockSteps(canvas, block, tokensPerStep, steps ? { steps } : {});
-  if (preset === "reference" || steps === undefined) return { canvas, tokensPerStep };
+  if (schedule === "reference") blockSteps(canvas, block, tokensPerStep, steps);
+  if (schedule === "reference" || steps === undefined) return { canvas, tokensPerStep };
   const each = Math.ceil(canvas / steps);
   const made = blockSchedule(canvas, block, each).reduce((sum, { commits }) => sum + commits.length, 0);
   if (made !== steps)
     throw new UsageError(
-      `--steps ${steps} cannot be had by --preset ${preset}: ${each} tokens a step are ${made} steps for ${canvas} tokens${block < canvas ? ` in blocks of ${block}` : ""}. Give --tokens-per-step.`,
+      `--steps ${steps} cannot be had by --preset ${schedule}: ${each} tokens a step are ${made} steps for ${canvas} tokens${block < canvas ? ` in blocks of ${block}` : ""}. Give --tokens-per-step.`,
     );
   return { canvas, tokensPerStep: each };
 }

@@ -18,7 +18,7 @@ import { openDevice } from "../tensor/index.ts";
 import { adapterLine } from "./adapter.ts";
 import { captionReport, replacedTokens, type ReportedFlag } from "./report.ts";
 import { columns, paint, paintCanvas, rewrite, wrap } from "./terminal.ts";
-import { parse, shippedBase, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
+import { outFile, parse, shippedBase, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
 
 const help = `rediff demo [options]
 
@@ -52,6 +52,7 @@ export async function run(args: readonly string[]): Promise<void> {
       );
     return flag;
   });
+  const out = outFile(resolve(values.out ?? "runs/demo/report.html"));
 
   const started = performance.now();
   const device = await openDevice();
@@ -93,7 +94,6 @@ export async function run(args: readonly string[]): Promise<void> {
     shown.push({ flag, captions, slow: slow!.text });
   }
 
-  const out = resolve(values.out ?? "runs/demo/report.html");
   await writeAtomically(out, await captionReport(shown, tokenizer, tokensPerStep));
   await device.close();
   console.log(`${((performance.now() - started) / 1000).toFixed(1)} s. The report, with every step: ${out}`);

@@ -11,6 +11,7 @@ import { adapterLine } from "./adapter.ts";
 import {
   decodeOptions,
   oneOf,
+  outFile,
   parse,
   shippedCheckpoint,
   speedsOf,
@@ -70,6 +71,7 @@ export async function run(args: readonly string[]): Promise<void> {
       ? Array.from({ length: count }, (_, i) => ({ seed, index: from + i }))
       : (await picturesOf(values.data)).slice(from, from + count);
 
+  outFile(out);
   const done = new Set(resumeJsonLines(out).map((record) => (record as { id?: unknown }).id));
   const jobs = speeds
     .flatMap((tokensPerStep) =>

@@ -11,7 +11,16 @@ import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
 import { progressLine, showDuration } from "../train/log.ts";
 import { adapterLine } from "./adapter.ts";
-import { decodeOptions, oneOf, parse, shippedCheckpoint, speedsOf, tokenizerFor, wholeNumber } from "./usage.ts";
+import {
+  decodeOptions,
+  oneOf,
+  outFile,
+  parse,
+  shippedCheckpoint,
+  speedsOf,
+  tokenizerFor,
+  wholeNumber,
+} from "./usage.ts";
 
 const help = `rediff eval [options]
 
@@ -54,6 +63,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const batch = wholeNumber("batch", values.batch, EVAL_BATCH, { max: 4096 });
   const decode = decodeOptions(values);
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
+  if (values.out !== undefined) outFile(values.out);
   const real = which === "none" ? [] : await realFlags(which === "all" ? undefined : which);
   const device = await openDevice();
   const model = loadModel(device, checkpoint);

@@ -12,7 +12,16 @@ import { canvasLogits, IMAGE } from "../model/sequence.ts";
 import { f32ToStored, type WeightDtype } from "../model/storedValues.ts";
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
 import { noGrad, openDevice, scope, tensor } from "../tensor/index.ts";
-import { oneOf, parse, shippedCheckpoint, tokenizerFor, tokenizerPath, UsageError, wholeNumber } from "./usage.ts";
+import {
+  oneOf,
+  outFolder,
+  parse,
+  shippedCheckpoint,
+  tokenizerFor,
+  tokenizerPath,
+  UsageError,
+  wholeNumber,
+} from "./usage.ts";
 
 const help = `rediff export --out DIR [options]
 
@@ -49,6 +58,7 @@ export async function run(args: readonly string[]): Promise<void> {
   if (existsSync(join(out, "model.safetensors")) && !existsSync(join(out, "preprocessor_config.json")))
     throw new UsageError(`--out ${out} holds a checkpoint that was not exported. Give another folder.`);
   const tokenizer = tokenizerFor(checkpoint);
+  outFolder(out);
 
   const device = await openDevice();
   try {

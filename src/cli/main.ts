@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** `rediff <command>`: finds the command and answers errors. */
-import { isExpected, UsageError } from "./usage.ts";
+import { answering, UsageError } from "./usage.ts";
 
 interface Command {
   readonly summary: string;
@@ -35,8 +35,4 @@ async function main([name, ...args]: readonly string[]): Promise<void> {
   await run(args);
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
-  if (isExpected(error)) console.error(`rediff: ${error.message}`);
-  else console.error(error);
-  process.exitCode = isExpected(error) ? 2 : 1;
-});
+await answering("rediff", () => main(process.argv.slice(2)));

@@ -1,5 +1,4 @@
 /** `rediff revise`: an expert reads drafts and writes what is wrong in them (section 3.3, step 2). */
-import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import type { Draft, Expert, Lengths, RejectionReason } from "../expert/expert.ts";
@@ -11,7 +10,8 @@ import { reviseAll } from "../expert/reviseAll.ts";
 import { describeQuestion } from "../model/prompt.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import { jsonLines, progressLine, resumeJsonLines, showDuration } from "../train/log.ts";
-import { oneOf, parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
+import { readRecords } from "./records.ts";
+import { oneOf, outFile, outFolder, parse, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
 
 const help = `rediff revise DRAFTS.jsonl [options]
 
@@ -80,7 +80,7 @@ export async function run(args: readonly string[]): Promise<void> {
 
   const records = readDrafts(path);
   const how = { expert: expert.name, lengths: which, ...(kind === "facts" ? { omissions } : {}) };
-  const done = alreadyRevised(out, how);
+  const done = alreadyRevised(outFile(out), how);
   const waiting = records.filter(({ id }) => !done.has(id));
   console.log(
     `${expert.name} revises ${waiting.length} drafts of ${path} to ${out}${done.size ? `, which has ${done.size}` : ""}`,
@@ -139,7 +139,7 @@ function modelExpert(values: Values, lengths: Lengths, out: string): OpenaiExper
     ...(key ? { key } : {}),
     lengths,
     timeoutMs: 1000 * wholeNumber("timeout", values.timeout, 120, { max: 3600 }),
-    cache: values.cache ?? join(dirname(out), "expert-cache"),
+    cache: outFolder(values.cache ?? join(dirname(out), "expert-cache"), "cache"),
     budget: {
       ...(values.budget === undefined ? {} : { tokens: wholeNumber("budget", values.budget, 1, { max: 1e12 }) }),
       ...(values.requests === undefined ? {} : { requests: wholeNumber("requests", values.requests, 1, { max: 1e9 }) }),
@@ -147,39 +147,18 @@ function modelExpert(values: Values, lengths: Lengths, out: string): OpenaiExper
   });
 }
 
-const about = { id: z.string().min(1), text: z.string(), question: z.string().optional() };
-const aboutFlag = z.looseObject({ ...about, seed: z.int().min(0), index: z.int().min(0) });
-const aboutPicture = z.looseObject({ ...about, groundTruth: z.string().min(1), image: z.string().min(1) });
-type DraftLine = z.infer<typeof aboutFlag> | z.infer<typeof aboutPicture>;
+const draftFields = { id: z.string().min(1), text: z.string(), question: z.string().optional() };
 
-function readDrafts(path: string): DraftLine[] {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw new UsageError(`The drafts cannot be read: ${(error as Error).message}`, { path });
-  }
+function readDrafts(path: string) {
   const seen = new Set<string>();
-  return text.split("\n").flatMap((line, i) => {
-    if (line.trim() === "") return [];
-    const where = `${path}: line ${i + 1}`;
-    let value: unknown;
-    try {
-      value = JSON.parse(line) as unknown;
-    } catch {
-      throw new UsageError(`${where} is not JSON.`, { path, line: i + 1 });
-    }
-    const schema = typeof value === "object" && value !== null && "image" in value ? aboutPicture : aboutFlag;
-    const { data, error } = schema.safeParse(value);
-    if (data === undefined) {
-      const [{ path: field, message }] = error.issues as [z.core.$ZodIssue];
-      throw new UsageError(`${where} is no draft. ${[...field, message].join(": ")}. See \`rediff revise --help\`.`);
-    }
-    if (seen.has(data.id)) throw new UsageError(`${where} has the id ${data.id}, which an earlier line has.`);
-    seen.add(data.id);
-    return [data];
+  return readRecords(path, draftFields, "draft", "rediff revise").map(({ where, record }) => {
+    if (seen.has(record.id)) throw new UsageError(`${where} has the id ${record.id}, which an earlier line has.`);
+    seen.add(record.id);
+    return record;
   });
 }
+
+type DraftLine = ReturnType<typeof readDrafts>[number];
 
 /** Pixels a side of the pictures that a language model is shown: it sees fine detail better than our model. */
 const pictureSize = 384;
@@ -189,7 +168,7 @@ function* draftsOf(records: readonly DraftLine[], folder: string, withPictures: 
     const question = record.question ?? describeQuestion;
     if (!("image" in record)) yield flagDraft({ ...record, question }, withPictures ? pictureSize : undefined);
     else {
-      const { id, text, groundTruth, image } = record as z.infer<typeof aboutPicture>;
+      const { id, text, groundTruth, image } = record;
       yield { id, question, text, groundTruth, image: image.startsWith("data:") ? image : resolve(folder, image) };
     }
   }

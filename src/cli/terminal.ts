@@ -71,3 +71,16 @@ export function rewrite(): { draw(lines: readonly string[]): void; end(lines: re
     },
   };
 }
+
+/** Whether Ctrl-C or SIGTERM has asked to stop: work then ends where it can be taken up. The second one ends the process. */
+export function stopRequest(): { readonly stopped: boolean; release(): void } {
+  const request = {
+    stopped: false,
+    release: () => signals.forEach((signal) => process.off(signal, stop)),
+  };
+  const stop = () => void (request.stopped = true);
+  for (const signal of signals) process.once(signal, stop);
+  return request;
+}
+
+const signals = ["SIGINT", "SIGTERM"] as const;

@@ -1,11 +1,12 @@
 /** What the stages of `rediff train` share: their common options, and a loop with a live line, JSON lines and saved states. */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { saveModel } from "../model/checkpoint.ts";
 import { jsonLines, progressLine, showDuration } from "../train/log.ts";
 import { tensorBoard } from "../train/tensorBoard.ts";
 import type { RunOptions, StepReport, Trainer } from "../train/trainer.ts";
-import { decimal, oneOf, UsageError, wholeNumber } from "./usage.ts";
+import { stopRequest } from "./terminal.ts";
+import { decimal, oneOf, outFolder, UsageError, wholeNumber } from "./usage.ts";
 
 export const commonOptions = {
   out: { type: "string" },
@@ -85,11 +86,8 @@ export interface LoopOptions {
 
 /** The options of the loop. Throws UsageError. */
 export function loopOptions(values: CommonValues, stage: string, steps: number, sampleEvery: number): LoopOptions {
-  const out = values.out ?? `runs/${stage}`;
-  if (existsSync(out) && !statSync(out).isDirectory())
-    throw new UsageError(`--out must be a folder; ${out} is a file.`);
   return {
-    out,
+    out: outFolder(values.out ?? `runs/${stage}`),
     until: wholeNumber("until", values.until, steps, { max: 1e8 }),
     saveEvery: wholeNumber("save-every", values["save-every"], 250, { max: 1e8 }),
     sampleEvery: wholeNumber("sample-every", values["sample-every"], sampleEvery, { min: 0, max: 1e8 }),
@@ -132,9 +130,7 @@ export async function trainLoop(
     `${options.preset}: ${(size / 1e6).toFixed(2)} M parameters, ${options.steps} steps of ${options.batch} flags` +
       (resume ? `, going on from step ${trainer.state.step} of ${statePath}` : `, in ${out}`),
   );
-  let stopped = false;
-  process.once("SIGINT", () => (stopped = true));
-  process.once("SIGTERM", () => (stopped = true));
+  const request = stopRequest();
   const log = jsonLines(join(out, "log.jsonl"));
   const line = progressLine();
   device.resetPeak();
@@ -146,7 +142,7 @@ export async function trainLoop(
       if (typeof value === "number") board?.scalar(`${under}/${name}`, value, step);
   };
   let smooth: number | undefined;
-  while (!trainer.done && trainer.state.step < until && !stopped) {
+  while (!trainer.done && trainer.state.step < until && !request.stopped) {
     const started = performance.now();
     const flops = device.productFlops;
     const report = await trainer.step();
@@ -176,6 +172,7 @@ export async function trainLoop(
       console.log(`step ${done}: ${text}`);
     }
   }
+  request.release();
   line.end();
   board?.close();
   await trainer.save(statePath);

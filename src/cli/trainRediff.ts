@@ -1,12 +1,14 @@
 /** `rediff train rediff`: the whole of ReDiff from nothing, stage after stage. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { recipeNames } from "../train/recipes.ts";
+import { defaultStage1Options } from "../train/stage1.ts";
 import { run as draft } from "./draft.ts";
 import { run as revise } from "./revise.ts";
 import { base, vision } from "./trainBase.ts";
 import { shown } from "./trainLoop.ts";
 import { stage1, stage2 } from "./trainRevision.ts";
-import { oneOf, parse, wholeNumber } from "./usage.ts";
+import { oneOf, outFolder, parse, wholeNumber } from "./usage.ts";
 
 export const rediffHelp = `rediff train rediff [options]
 
@@ -42,32 +44,40 @@ export async function rediff(args: readonly string[]): Promise<boolean> {
     help: { type: "boolean", short: "h" },
   });
   if (values.help) return shown(rediffHelp);
-  const out = values.out ?? "runs/rediff";
   const whole = (name: keyof typeof values, fallback: number) =>
     String(wholeNumber(name, values[name] as string | undefined, fallback, { max: 1e8 }));
   const rounds = wholeNumber("rounds", values.rounds, 1, { max: 100 });
   const seed = wholeNumber("seed", values.seed, 1, { min: 0, max: 2 ** 30 });
   const size = oneOf("preset", values.preset, "small", ["nano", "small"]);
+  // Read here, so that none is refused only after the hours before its part.
+  const visionSteps = whole("vision-steps", 8000);
+  const baseSteps = whole("base-steps", 20_000);
+  const stage1Steps = whole("stage1-steps", 5000);
+  const stage2Steps = whole("stage2-steps", 1000);
+  const flags = whole("drafts", 1000);
+  const batch = whole("batch", 16);
+  const { recipe: usual } = defaultStage1Options;
+  const recipe = ["--recipe", oneOf("recipe", values.recipe, usual, recipeNames)];
+  const out = outFolder(values.out ?? "runs/rediff");
   const common = (part: string, steps: string, offset: number): string[] =>
     Object.entries({
       "--out": join(out, part),
       "--steps": steps,
       "--seed": String(seed + offset),
-      "--batch": whole("batch", 16),
+      "--batch": batch,
       "--preset": size,
     }).flat();
-  const recipe = values.recipe === undefined ? [] : ["--recipe", values.recipe];
   const weights = (part: string) => join(out, part, "model");
 
   const parts: { readonly part: string; readonly train: () => Promise<boolean> }[] = [
-    { part: "vision", train: () => vision(common("vision", whole("vision-steps", 8000), 0)) },
+    { part: "vision", train: () => vision(common("vision", visionSteps, 0)) },
     {
       part: "base",
-      train: () => base([...common("base", whole("base-steps", 20_000), 0), "--vision", weights("vision")]),
+      train: () => base([...common("base", baseSteps, 0), "--vision", weights("vision")]),
     },
     {
       part: "stage1",
-      train: () => stage1([...common("stage1", whole("stage1-steps", 5000), 1), "--init", weights("base"), ...recipe]),
+      train: () => stage1([...common("stage1", stage1Steps, 1), "--init", weights("base"), ...recipe]),
     },
   ];
   for (let round = 1; round <= rounds; round++) {
@@ -78,19 +88,9 @@ export async function rediff(args: readonly string[]): Promise<boolean> {
       part,
       train: async () => {
         // Flags that no stage before has trained on: their seeds are below.
-        await draft([
-          "--checkpoint",
-          before,
-          "--out",
-          drafts,
-          "--seed",
-          String(seed + 1000 * round),
-          "--count",
-          whole("drafts", 1000),
-        ]);
+        await draft(["--checkpoint", before, "--out", drafts, "--seed", String(seed + 1000 * round), "--count", flags]);
         await revise([drafts, "--out", revisions, "--checkpoint", before]);
-        const steps = whole("stage2-steps", 1000);
-        return stage2([revisions, ...common(part, steps, 1 + round), "--init", before, ...recipe]);
+        return stage2([revisions, ...common(part, stage2Steps, 1 + round), "--init", before, ...recipe]);
       },
     });
   }

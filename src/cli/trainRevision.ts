@@ -1,17 +1,17 @@
 /** `rediff train stage1` and `rediff train stage2`: the two stages of ReDiff. */
-import { existsSync } from "node:fs";
+import { z } from "zod";
 import { preset } from "../model/config.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import { scoreOnFlags } from "../eval/flags.ts";
 import { refine } from "../sample/refine.ts";
 import { type Device, openDevice } from "../tensor/index.ts";
-import { resumeJsonLines } from "../train/log.ts";
 import { noiseNames } from "../train/noise.ts";
 import { recipeNames } from "../train/recipes.ts";
 import { createStage1Trainer, defaultStage1Options, type Stage1Options } from "../train/stage1.ts";
-import { createStage2Trainer, defaultStage2Options, reviseDrafts, type RevisionRecord } from "../train/stage2.ts";
+import { createStage2Trainer, defaultStage2Options, reviseDrafts } from "../train/stage2.ts";
 import type { Trainer } from "../train/trainer.ts";
 import { adapterLine } from "./adapter.ts";
+import { readRecords } from "./records.ts";
 import { dataHelp, dataOption, openSource } from "./trainData.ts";
 import {
   commonHelp,
@@ -99,12 +99,17 @@ export async function stage1(args: readonly string[]): Promise<boolean> {
   );
 }
 
+const revisionFields = {
+  ids: z.array(z.int().min(0)),
+  segments: z.array(z.looseObject({ start: z.int().min(0), end: z.int().min(0), right: z.string() })),
+};
+
 /** True when the last step is done. */
 export async function stage2(args: readonly string[]): Promise<boolean> {
   const { values, positionals } = parse(args, { ...revisionOptions, mix: { type: "string" } }, true);
   if (values.help) return shown(stage2Help);
   const [path, ...more] = positionals;
-  if (path === undefined || more.length || !existsSync(path))
+  if (path === undefined || more.length)
     throw new UsageError(
       `train stage2 takes one file of \`rediff revise\`; it was given ${positionals.join(" ") || "none"}.`,
     );
@@ -112,9 +117,10 @@ export async function stage2(args: readonly string[]): Promise<boolean> {
     ...optionsOf(values, defaultStage2Options),
     mix: decimal("mix", values.mix, defaultStage2Options.mix, { max: 1 }),
   };
+  const records = readRecords(path, revisionFields, "revision", "rediff revise").map(({ record }) => record);
   const source = await openSource(options.data, options.seed);
   return train(values, "stage2", options, 500, (device, tokenizer, resume) => {
-    const drafts = reviseDrafts(resumeJsonLines(path) as RevisionRecord[], options.recipe, tokenizer);
+    const drafts = reviseDrafts(records, options.recipe, tokenizer);
     console.log(
       `${drafts.rows.length} drafts with corrections; ${drafts.unchanged} without, ${drafts.dropped} corrections left out`,
     );

@@ -4,6 +4,7 @@ import { type Device, openDevice } from "../tensor/index.ts";
 import { tuningOf } from "../tensor/tuning.ts";
 import { adapterKey, readTuningFile, type TunedBucket, type TuningFile, tuningPath } from "../tensor/tuningCache.ts";
 import { progressLine, showDuration } from "../train/log.ts";
+import { stopRequest } from "./terminal.ts";
 import { matmulTrials, type Trial, type Work } from "./tuneMatmul.ts";
 import { race, winnerOf } from "./tuneRace.ts";
 import { parse, UsageError, wholeNumber } from "./usage.ts";
@@ -54,15 +55,14 @@ async function tune(
   let table: TuningFile = { version: 1, adapter: adapterKey(device.info), ops: before?.ops ?? {} };
   const all = ops.flatMap((op) => tunable[op](tuningOf(device)));
   const trials = all.filter(({ op, bucket }) => again || !table.ops[op]?.[bucket]);
-  console.log(`${table.adapter}\n${trials.length} of ${all.length} buckets to measure\n`);
+  console.log(`${table.adapter}\n${trials.length} of ${all.length} buckets to measure`);
 
-  let stopped = false;
-  process.once("SIGINT", () => (stopped = true));
+  const request = stopRequest();
   const line = progressLine();
   const began = performance.now();
   const spent = (): number => performance.now() - began;
-  const stop = (): boolean => stopped || spent() > budgetMs;
-  let done = 0;
+  const stop = (): boolean => request.stopped || spent() > budgetMs;
+  let [done, written] = [0, 0];
   for (const trial of trials) {
     const left = done ? Math.min(budgetMs - spent(), (spent() / done) * (trials.length - done)) : budgetMs;
     line.show(`${trial.op} ${trial.bucket}: ${done + 1} of ${trials.length}, ${showDuration(left / 1000)} left`);
@@ -73,12 +73,17 @@ async function tune(
     const buckets = { ...table.ops[trial.op], [trial.bucket]: measured };
     table = { ...table, ops: { ...table.ops, [trial.op]: buckets } };
     await writeAtomically(path, `${JSON.stringify(table, null, 1)}\n`);
+    written++;
     line.end();
     console.log(describe(trial, measured));
   }
+  request.release();
   line.end();
   const rest = trials.length - done;
-  console.log(`\n${path}${rest ? `\n${rest} buckets are not measured yet; \`rediff tune\` goes on with them.` : ""}`);
+  if (!trials.length) console.log(`${path} has them all; --again measures them anew.`);
+  if (written) console.log(`\n${path}`);
+  if (rest)
+    console.log(`${rest} buckets are not measured${again ? " again" : " yet; `rediff tune` goes on with them"}.`);
 }
 
 /** Checks the candidates, then lets those that are right race. Undefined when none is, or when it was stopped. */

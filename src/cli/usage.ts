@@ -1,9 +1,11 @@
 /** Options of the commands: parsing with clear errors, and what the user sees when something is wrong. */
-import { existsSync, readFileSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { PictureSetError } from "../data/pictureSets.ts";
 import { ImageError } from "../data/resize.ts";
+import { makeFolder } from "../model/files.ts";
 import { checkDeclared, declaredTokens } from "../model/published/tokens.ts";
 import { loadTokenizer, type Tokenizer, TokenizerError } from "../model/tokenizer.ts";
 import type { CaptionOptions } from "../sample/caption.ts";
@@ -12,21 +14,37 @@ import { RediffError } from "../tensor/index.ts";
 /** A command was called in a way that it does not take. */
 export class UsageError extends RediffError {}
 
-/** Errors whose message is all that a user needs: printed without a stack, exit code 2. */
+/** Errors whose message is all that a user needs. */
 export const isExpected = (error: unknown): error is Error =>
   error instanceof RediffError ||
   error instanceof ImageError ||
   error instanceof PictureSetError ||
   error instanceof TokenizerError;
 
+/** Runs a program: what its user can mend is one line and exit code 2; anything else is a bug, which keeps its stack, and 1. */
+export async function answering(program: string, body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    if (isExpected(error)) console.error(`${program}: ${error.message}`);
+    else console.error(error);
+    process.exitCode = isExpected(error) ? 2 : 1;
+  }
+}
+
 type Options = NonNullable<ParseArgsConfig["options"]>;
+type Value<O extends Options[string]> = O["type"] extends "boolean"
+  ? boolean
+  : O extends { multiple: true }
+    ? string[]
+    : string;
 
 /** `parseArgs` with errors in one sentence. */
 export function parse<const O extends Options>(
   args: readonly string[],
   options: O,
   allowPositionals = false,
-): { values: { [K in keyof O]?: O[K]["type"] extends "boolean" ? boolean : string }; positionals: string[] } {
+): { values: { [K in keyof O]?: Value<O[K]> }; positionals: string[] } {
   try {
     return parseArgs({ args: [...args], options, allowPositionals, strict: true });
   } catch (error) {
@@ -106,6 +124,40 @@ export function decodeOptions(values: {
   };
 }
 
+/** `--out`, or another option, of a command that writes a folder: makes it. Throws UsageError at once, not after the work, where it cannot be written. */
+export function outFolder(path: string, option = "out"): string {
+  if (existsSync(path) && !statSync(path).isDirectory())
+    throw new UsageError(`--${option} must be a folder; ${path} is a file.`);
+  return tried(path, option, () => tryFolder(path));
+}
+
+/** `--out` of a command that writes a file, as `outFolder`: makes its folder. */
+export function outFile(path: string): string {
+  if (existsSync(path) && statSync(path).isDirectory())
+    throw new UsageError(`--out must be a file; ${path} is a folder.`);
+  return tried(path, "out", () => {
+    tryFolder(dirname(path));
+    if (existsSync(path)) accessSync(path, constants.W_OK);
+  });
+}
+
+/** Makes a file in a folder. Permissions alone do not tell: root has all of them, and below /proc no file can be made. */
+function tryFolder(folder: string): void {
+  makeFolder(folder);
+  const probe = join(folder, `.${process.pid}.partial`);
+  closeSync(openSync(probe, "w"));
+  rmSync(probe);
+}
+
+function tried(path: string, option: string, attempt: () => void): string {
+  try {
+    attempt();
+  } catch (error) {
+    throw new UsageError(`--${option} ${path} cannot be written (${(error as Error).message}).`, { path });
+  }
+  return path;
+}
+
 const root = new URL("../../", import.meta.url);
 
 /** The checkpoints that the project ships: what captions, and the base of all stages, which predicts masks and does not revise. */
@@ -114,6 +166,7 @@ export const shippedBase: string = fileURLToPath(new URL("weights/small-base", r
 
 /** The tokenizer.json beside a checkpoint, or else the project's own, which belongs to no published model. */
 export function tokenizerPath(checkpoint: string): string {
+  if (!existsSync(checkpoint)) throw new UsageError(`A checkpoint is a folder, and there is no ${checkpoint}.`);
   const beside = `${checkpoint}/tokenizer.json`;
   if (existsSync(beside)) return beside;
   if (declaredTokens(checkpoint))

@@ -43,6 +43,15 @@ export function undecodable(name: string, decoder: string, cause: unknown): Imag
   );
 }
 
+type Size = Pick<Image, "width" | "height">;
+
+/** Throws ImageError where a decoder found a picture of another size than the header's. */
+export function checkDecoded(name: string, decoder: string, decoded: Size, header: Size): void {
+  if (decoded.width === header.width && decoded.height === header.height) return;
+  const sizes = `a picture of ${decoded.width} × ${decoded.height} where the header says ${header.width} × ${header.height}`;
+  throw undecodable(name, decoder, sizes);
+}
+
 /** RGBA, row-major, over white. Pillow's `convert("RGB")` would show what the transparency was meant to hide. */
 export function overWhite(rgba: ArrayLike<number>, width: number, height: number): Image {
   const data = new Uint8Array(3 * width * height);

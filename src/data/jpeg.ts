@@ -2,52 +2,26 @@
  * JPEG. libjpeg decodes, as mozjpeg compiled to WebAssembly (@jsquash/jpeg): the same levels as Pillow's, with which published models
  * saw their pictures. It would fill the missing half of a cut file with grey, so the segments are walked before it may run.
  */
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import decode, { init } from "@jsquash/jpeg/decode.js";
-import { checkSize, count, maxPixels, overWhite, truncated, undecodable } from "./imageChecks.ts";
+import { checkDecoded, checkSize, count, maxPixels, overWhite, truncated, undecodable } from "./imageChecks.ts";
 import { type Image, ImageError } from "./resize.ts";
+import { wasmDecoder } from "./wasmDecoder.ts";
 
-/** Ready when the decoder is. It would fetch its own file, which Node's fetch does not do for files: it is handed over. */
-let started: Promise<void> | undefined;
-
-async function start(): Promise<void> {
-  const path = createRequire(import.meta.url).resolve("@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm");
-  const module = await WebAssembly.compile(await readFile(path));
-  await init({
-    instantiateWasm: (imports: WebAssembly.Imports, ready: (instance: WebAssembly.Instance) => void) => {
-      const instance = new WebAssembly.Instance(module, imports);
-      ready(instance);
-      return instance.exports;
-    },
-    // What it says of a damaged file; the error that follows is ours.
-    printErr: () => undefined,
-  });
-}
+const libjpeg = wasmDecoder("libjpeg", "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm", init);
 
 /** A baseline or progressive JPEG of 8 bits with 1, 3 or 4 channels. */
 export async function decodeJpeg(bytes: Uint8Array, name: string): Promise<Image> {
   const { width, height, channels } = scanJpeg(bytes, name);
   const decoded = channels === 4 ? await decodeInks(bytes, name) : await decodeColours(bytes, name);
-  if (decoded.width !== width || decoded.height !== height)
-    throw undecodable(
-      name,
-      "libjpeg",
-      `a picture of ${decoded.width} × ${decoded.height} where the header says ${width} × ${height}`,
-    );
+  checkDecoded(name, "libjpeg", decoded, { width, height });
   return decoded;
 }
 
 async function decodeColours(bytes: Uint8Array, name: string): Promise<Image> {
-  await (started ??= start());
-  try {
-    const { data, width, height } = await decode(new Uint8Array(bytes).buffer, { preserveOrientation: false });
-    return overWhite(data, width, height);
-  } catch (cause) {
-    // A picture that broke the decoder must not break the next: that one gets a new instance.
-    started = undefined;
-    throw undecodable(name, "libjpeg", cause);
-  }
+  const { data, width, height } = await libjpeg(name, () =>
+    decode(new Uint8Array(bytes).buffer, { preserveOrientation: false }),
+  );
+  return overWhite(data, width, height);
 }
 
 /** Cyan, magenta, yellow and black, which that build of libjpeg does not turn into RGB; jpeg-js does. */

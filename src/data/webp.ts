@@ -2,45 +2,19 @@
  * WebP. libwebp decodes, compiled to WebAssembly (@jsquash/webp); the header is looked at before it may run.
  * Source: RFC 9649.
  */
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import decode, { init } from "@jsquash/webp/decode.js";
-import { checkSize, count, overWhite, truncated, undecodable } from "./imageChecks.ts";
+import { checkDecoded, checkSize, count, overWhite, truncated } from "./imageChecks.ts";
 import { type Image, ImageError } from "./resize.ts";
+import { wasmDecoder } from "./wasmDecoder.ts";
 
-/** Ready when the decoder is. It would fetch its own file, which Node's fetch does not do for files: it is handed over. */
-let started: Promise<void> | undefined;
-
-async function start(): Promise<void> {
-  const path = createRequire(import.meta.url).resolve("@jsquash/webp/codec/dec/webp_dec.wasm");
-  const module = await WebAssembly.compile(await readFile(path));
-  await init({
-    // Its own types name a namespace that the package does not declare to us.
-    instantiateWasm: (imports: WebAssembly.Imports, ready: (instance: WebAssembly.Instance) => void) => {
-      const instance = new WebAssembly.Instance(module, imports);
-      ready(instance);
-      return instance.exports;
-    },
-  });
-}
+const libwebp = wasmDecoder("libwebp", "@jsquash/webp/codec/dec/webp_dec.wasm", init);
 
 /** A still WebP, lossy or lossless, transparent parts over white. */
 export async function decodeWebp(bytes: Uint8Array, name: string): Promise<Image> {
-  const { width, height } = scanWebp(bytes, name);
-  await (started ??= start());
-  let decoded: ImageData;
-  try {
-    decoded = await decode(new Uint8Array(bytes).buffer);
-  } catch (cause) {
-    // A picture that broke the decoder must not break the next: that one gets a new instance.
-    started = undefined;
-    throw undecodable(name, "libwebp", cause);
-  }
-  if (decoded.width !== width || decoded.height !== height) {
-    const sizes = `a picture of ${decoded.width} × ${decoded.height} where the header says ${width} × ${height}`;
-    throw undecodable(name, "libwebp", sizes);
-  }
-  return overWhite(decoded.data, width, height);
+  const size = scanWebp(bytes, name);
+  const decoded = await libwebp(name, () => decode(new Uint8Array(bytes).buffer));
+  checkDecoded(name, "libwebp", decoded, size);
+  return overWhite(decoded.data, size.width, size.height);
 }
 
 /** The size, from whichever of three headers there is. Throws where the file is cut or holds several pictures. */

@@ -2,21 +2,29 @@
  * Checkpoints on disk. A folder holds weights to use: ours (`config.json` as `RediffConfig`, `model.safetensors`) or a published
  * model's. One file, `state.safetensors`, holds all that training needs to go on exactly where it stopped.
  */
-import { readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { ParameterSpec } from "../nn/parameters.ts";
 import { createParameters, disposeParameters } from "../nn/parameters.ts";
 import type { WeightStorage } from "../nn/weight.ts";
 import type { Device, Tensor } from "../tensor/index.ts";
 import { preset, type RediffConfig } from "./config.ts";
-import { inFolder, type PendingTensor, writeAtomically, writeCheckpoint, writeSafetensors } from "./files.ts";
+import {
+  inFolder,
+  type PendingTensor,
+  readBytes,
+  readJson,
+  writeAtomically,
+  writeCheckpoint,
+  writeSafetensors,
+} from "./files.ts";
 import { checkFit } from "./fit.ts";
 import { loadForUse, loadParameters, type NameOf } from "./loadParameters.ts";
 import { parameterSpecs } from "./parameterSpecs.ts";
 import { isPublished } from "./published/config.ts";
 import { openPublishedModel } from "./published/load.ts";
 import type { AnyRediff, Rediff } from "./rediff.ts";
-import { CheckpointError, parseSafetensors, type StoredFile } from "./safetensors.ts";
+import { CheckpointError, parseJson, parseSafetensors, type StoredFile } from "./safetensors.ts";
 import { f32ToStored, storedToF32, type WeightDtype } from "./storedValues.ts";
 import { openTensorFile, type TensorFile } from "./tensorFile.ts";
 
@@ -53,7 +61,7 @@ const pending = (name: string, tensor: Tensor, dtype: WeightDtype): PendingTenso
  */
 export function loadWeights({ parameters }: Rediff, folder: string, isWanted: (name: string) => boolean): void {
   const path = join(folder, "model.safetensors");
-  const file = parseSafetensors(readFile(path, folder), path);
+  const file = parseSafetensors(readBytes(path), path);
   const wanted = [...parameters].filter(([name]) => isWanted(name));
   checkFit(
     file.tensors,
@@ -102,7 +110,7 @@ export function learnedToRevise(folder: string): boolean {
   const { file } = openModel(folder);
   file.close();
   const { options } = file.metadata;
-  return options !== undefined && "recipe" in (parseJson(new TextEncoder().encode(options), folder) as object);
+  return options !== undefined && "recipe" in (parseJson(options, `metadata of ${folder}`) as object);
 }
 
 interface OpenModel {
@@ -115,7 +123,12 @@ interface OpenModel {
 /** Reads headers, and checks that they fit the config. */
 function openModel(folder: string): OpenModel {
   const path = join(folder, "config.json");
-  const given = parseJson(readFile(path, folder), path);
+  if (!existsSync(path))
+    throw new CheckpointError(
+      `A checkpoint is a folder with config.json and model.safetensors; ${path} cannot be read: there is no such file.`,
+      { path },
+    );
+  const given = readJson(path);
   if (isPublished(given)) return openPublishedModel(folder);
   const config = checkConfig(given, path);
   const specs = parameterSpecs(config);
@@ -128,26 +141,6 @@ function openModel(folder: string): OpenModel {
     throw error;
   }
   return { config, file, specs, nameOf: (name) => name };
-}
-
-function readFile(path: string, folder: string): Uint8Array {
-  try {
-    if (!statSync(folder).isDirectory()) throw new Error("it is not a folder");
-    return readFileSync(path);
-  } catch (error) {
-    throw new CheckpointError(
-      `A checkpoint is a folder with config.json and model.safetensors; ${path} cannot be read (${error instanceof Error ? error.message : String(error)}).`,
-      { path },
-    );
-  }
-}
-
-function parseJson(bytes: Uint8Array, path: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    throw new CheckpointError(`${path} is not JSON.`, { path });
-  }
 }
 
 function checkConfig(given: unknown, path: string): RediffConfig {
@@ -194,12 +187,12 @@ export async function saveState({ model, moments, step, options }: TrainingState
  * Throws CheckpointError when the file is damaged.
  */
 export function loadState(device: Device, path: string, specsOf = parameterSpecs): TrainingState {
-  const file = parseSafetensors(readFile(path, dirname(path)), path);
+  const file = parseSafetensors(readBytes(path), path);
   const step = Number(file.metadata["step"]);
   const { options, config: configText } = file.metadata;
   if (!Number.isSafeInteger(step) || step < 0 || !options || !configText)
     throw new CheckpointError(`${path} is not a training state: its metadata lacks step, options or config.`, { path });
-  const config = checkConfig(parseJson(new TextEncoder().encode(configText), path), path);
+  const config = checkConfig(parseJson(configText, path), path);
   const specs = specsOf(config);
   const parameters = parametersFrom(device, file, specs, "weights.", path);
   const m = parametersFrom(device, file, specs, "adam.m.", path);

@@ -1,9 +1,24 @@
 /** Files of checkpoints in Node: atomic writing, reading by ranges, and safetensors that are never whole in memory. */
-import { closeSync, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { CheckpointError, formatHeader, storedBytes, type TensorEntry } from "./safetensors.ts";
+import { CheckpointError, formatHeader, parseJson, storedBytes, type TensorEntry } from "./safetensors.ts";
 import type { ByteSource, OpenSource } from "./tensorFile.ts";
+
+/**
+ * Makes a folder and those above it that are missing; one that is there is left alone. Node's own recursive mkdir never returns
+ * where the system refuses with ENOENT, as below /proc.
+ */
+export function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another process may have made it in between.
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
+}
 
 /**
  * Writes a file so that a crash at any moment leaves the old one or the new one, never a part. Throws CheckpointError where the
@@ -18,7 +33,7 @@ async function writePieces(
 ): Promise<void> {
   const temporary = `${path}.${process.pid}.partial`;
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     const file = await open(temporary, "w");
     try {
       for await (const piece of pieces) await file.writeFile(piece);
@@ -33,6 +48,18 @@ async function writePieces(
     throw new CheckpointError(`${path} cannot be written (${error.message}).`, { path });
   }
 }
+
+/** A whole file. Throws CheckpointError where it cannot be read. */
+export function readBytes(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new CheckpointError(`${path} cannot be read (${(error as Error).message}).`, { path });
+  }
+}
+
+/** What a JSON file holds. Throws CheckpointError where it cannot be read, or is none. */
+export const readJson = (path: string): unknown => parseJson(readBytes(path), path);
 
 /** A file to read parts of; undefined when there is none. */
 export function fileSource(path: string): ByteSource | undefined {

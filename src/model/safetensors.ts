@@ -9,6 +9,15 @@ import { RediffError, showShape } from "../tensor/index.ts";
 /** A file that is not what it says it is, or not what the model needs. */
 export class CheckpointError extends RediffError {}
 
+/** JSON that came with a checkpoint; `name` is its file's. Throws CheckpointError. */
+export function parseJson(json: Uint8Array | string, name: string): unknown {
+  try {
+    return JSON.parse(typeof json === "string" ? json : new TextDecoder("utf-8", { fatal: true }).decode(json));
+  } catch (error) {
+    throw new CheckpointError(`${name} is not JSON (${(error as Error).message}).`, { name });
+  }
+}
+
 /** Bits of an element of each type that the format has. */
 const bits = {
   BOOL: 8,

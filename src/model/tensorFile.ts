@@ -7,6 +7,7 @@ import {
   headerLength,
   LENGTH_BYTES,
   parseHeader,
+  parseJson,
   storedBytes,
   type StoredDtype,
   type StoredTensor,
@@ -159,12 +160,7 @@ function readAll(source: ByteSource): Uint8Array {
 
 /** Which file each tensor is in. A file name that leads out of the folder is refused: the index is somebody else's. */
 function parseIndex(bytes: Uint8Array, name: string): Map<string, string> {
-  let given: unknown;
-  try {
-    given = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw new CheckpointError(`${name} is not JSON.`, { name });
-  }
+  const given = parseJson(bytes, name);
   const map = (given as { weight_map?: unknown } | null)?.weight_map;
   if (!map || typeof map !== "object" || !Object.values(map).every((file) => typeof file === "string" && isPlain(file)))
     throw new CheckpointError(`${name} must have a weight_map from tensors to names of files beside it.`, { name });

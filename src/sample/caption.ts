@@ -36,6 +36,8 @@ export interface CaptionOptions extends Omit<DecodeOptions, "onStep"> {
    * known about the caption: with `any` captions come out short, with `last` and one block long. Default: the preset's.
    */
   readonly ends?: "any" | "last";
+  /** Texts that end a caption, by the preset `reference`; the first is as good as alone once any was there. Default: end of turn. */
+  readonly stops?: readonly string[];
   readonly history?: boolean;
   /** Canvases to start from, (B·T) ids: drafts, wholly visible or partly masked. Default: all masks. */
   readonly draft?: ArrayLike<number>;
@@ -87,7 +89,7 @@ async function decodeCaptions(
   encode: () => readonly Tensor[],
   prompts: readonly (readonly number[])[],
   decoder: Decoder,
-  { history = false, onStep, preset = "fixed", ends = samplers[preset].ends, draft, ...options }: CaptionOptions,
+  { history = false, onStep, preset = "fixed", ends = samplers[preset].ends, stops, draft, ...options }: CaptionOptions,
 ): Promise<Caption[]> {
   const { device, config } = model;
   if (config.text.vocabulary < tokenizer.vocabSize)
@@ -107,7 +109,8 @@ async function decodeCaptions(
         images: encode(),
         prompts,
         maskId: idOf(specialTokens.mask),
-        stopId: idOf(specialTokens.turnEnd),
+        stops: stops?.map((text) => withSpecials(text, tokenizer)) ?? [[idOf(specialTokens.turnEnd)]],
+        fillId: idOf(specialTokens.end),
         banned,
         ...(draft ? { draft } : {}),
         late: ends === "last" ? [idOf(specialTokens.turnEnd), idOf(specialTokens.end)] : [],
@@ -128,6 +131,13 @@ async function decodeCaptions(
       history: steps.map(({ canvas, changes }) => ({ ids: row(canvas), changes: row(changes) })),
     };
   });
+}
+
+/** Ids of a text in which names of special tokens stand for them. */
+function withSpecials(text: string, { encode, special }: Tokenizer): number[] {
+  const names = [...special.keys()].map((name) => name.replaceAll(/[|\\^$.*+?(){}[\]]/g, String.raw`\$&`));
+  const parts = text.split(new RegExp(`(${names.join("|")})`));
+  return parts.flatMap((part) => special.get(part) ?? encode(part));
 }
 
 /** Where the caption ends: at the first end of turn or end of text. */

@@ -58,8 +58,10 @@ export interface DecodeRequest {
   readonly maskId: number;
   /** Ids that are never chosen: the prompt's structure. The mask is banned besides, except by `reference`. */
   readonly banned: readonly number[];
-  /** The id that ends a caption, for decoders that stop there (`reference`). Default: none does. */
-  readonly stopId?: number;
+  /** What ends a caption, each stop as one or more ids, for decoders that stop there (`reference`). Default: nothing does. */
+  readonly stops?: readonly (readonly number[])[];
+  /** End of text, for decoders that stop at a block which closes with it (`selfCorrect`). Default: none. */
+  readonly fillId?: number;
   /**
    * Up to two ids that are committed only when nothing else in the block is masked: end of turn and end of text. They are sure
    * at the far end of the canvas before anything is known about the caption, and committed first they would cut it short.

@@ -86,7 +86,7 @@ export function quantiseRows(values: ArrayLike<number>, N: number, K: number, fo
   return { words, scales };
 }
 
-/** The values (N, K) that stand for. */
+/** The values (N, K) that quantised rows stand for. Tests hold the GPU to it. */
 export function dequantiseRows(
   { words, scales }: QuantisedRows,
   N: number,

@@ -16,7 +16,7 @@ import { answerLoss } from "./answerLoss.ts";
 import type { NoiseName } from "./noise.ts";
 import { maskLosses } from "./revisionLoss.ts";
 import { type Difficulty, flagSource } from "./source.ts";
-import { freshState, resumedState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
+import { openState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
 
 /** One stretch of a curriculum. */
 export interface Phase extends Difficulty {
@@ -74,8 +74,7 @@ export function createTrainer(
   source = flagSource(options.seed),
 ): Trainer<TrainOptions> {
   const prompt = captionPrompt(tokenizer);
-  const state =
-    resume === undefined ? freshState(initialModel(device, options), options) : resumedState(device, resume, options);
+  const state = openState(device, options, resume, initialModel);
   const { imageSize } = state.model.config.vision;
   const lesson = { corrupt: () => maskTokens, losses: maskLosses(options.maxWeight) };
   return trainStage(state, options, {

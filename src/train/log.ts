@@ -1,6 +1,7 @@
 /** What long work says while it runs: one live line on a terminal, plain lines now and then elsewhere, and JSON lines in a file. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, truncateSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeFolder } from "../model/files.ts";
 import { RediffError } from "../tensor/index.ts";
 
 export interface ProgressLine {
@@ -46,7 +47,7 @@ export function showDuration(seconds: number): string {
 
 /** Appends one JSON object a line. */
 export function jsonLines(path: string): (record: Readonly<Record<string, unknown>>) => void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   return (record) => appendFileSync(path, `${JSON.stringify(record)}\n`);
 }
 

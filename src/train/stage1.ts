@@ -12,7 +12,7 @@ import { dynamicRate, inOrder, maskTokens, plantPhrase, replaceTokens, tokenCate
 import type { NoiseName } from "./noise.ts";
 import { type Recipe, type RecipeName, recipes } from "./recipes.ts";
 import { type Difficulty, type Example, flagSource } from "./source.ts";
-import { freshState, resumedState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
+import { openState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
 
 export interface Stage1Options extends RunOptions, Difficulty {
   readonly recipe: RecipeName;
@@ -55,8 +55,7 @@ export function createStage1Trainer(
   source = flagSource(options.seed),
 ): Trainer<Stage1Options> {
   const prompt = captionPrompt(tokenizer);
-  const state =
-    resume === undefined ? freshState(initialModel(device, options), options) : resumedState(device, resume, options);
+  const state = openState(device, options, resume, initialModel);
   const { imageSize } = state.model.config.vision;
   const lesson = revisionLesson(options, tokenizer);
   return trainStage(state, options, {

@@ -16,7 +16,7 @@ import { type Correction, reviseCanvas } from "./revised.ts";
 import { lossWeights } from "./revisionLoss.ts";
 import { flagSource, shuffledOrder } from "./source.ts";
 import { defaultStage1Options, revisionLesson, type Stage1Options } from "./stage1.ts";
-import { freshState, resumedState, type Trainer, trainStage } from "./trainer.ts";
+import { openState, type Trainer, trainStage } from "./trainer.ts";
 
 /** A draft and what an expert found in it: one line of a revisions file. */
 export type RevisionRecord = Subject &
@@ -84,8 +84,7 @@ export function createStage2Trainer(
   if (ofStage1 < B && !drafts.rows.length)
     throw new RediffError("There is no draft with a correction to learn from. Revise more drafts.");
   const prompt = captionPrompt(tokenizer);
-  const state =
-    resume === undefined ? freshState(initialModel(device, options), options) : resumedState(device, resume, options);
+  const state = openState(device, options, resume, initialModel);
   const { imageSize } = state.model.config.vision;
   const lesson = revisionLesson(options, tokenizer);
   const order = shuffledOrder(options.seed, drafts.rows.length);

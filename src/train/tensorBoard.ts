@@ -5,9 +5,11 @@
  * state opens a new file in the same folder, which says from which step on; TensorBoard then drops what the old ones hold
  * beyond it. Source: tensorflow/core/util/event.proto, framework/summary.proto, lib/io/record_writer.cc.
  */
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "../model/files.ts";
 import { RediffError } from "../tensor/index.ts";
+import { double, float, integer, message, nested, text } from "./protobuf.ts";
 
 export interface TensorBoard {
   scalar(tag: string, value: number, step: number): void;
@@ -21,23 +23,23 @@ export function tensorBoard(folder: string, firstStep: number, now = () => Date.
   const name = `events.out.tfevents.${String(Math.floor(now())).padStart(10, "0")}.rediff.${process.pid}.${firstStep}`;
   let file: number;
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolder(folder);
     file = openSync(join(folder, name), "a");
   } catch (error) {
     throw new RediffError(`No event file can be written in ${folder} (${String(error)}).`, { folder });
   }
   const put = (...fields: Uint8Array[]) => writeSync(file, record(message(double(1, now()), ...fields)));
   const summary = (step: number, ...value: Uint8Array[]) => put(integer(2, step), nested(5, nested(1, ...value)));
-  put(bytes(3, "brain.Event:2"));
+  put(text(3, "brain.Event:2"));
   put(integer(2, firstStep), nested(7, integer(1, SESSION_START)));
   return {
-    scalar: (tag, value, step) => void summary(step, bytes(1, tag), float(2, value)),
+    scalar: (tag, value, step) => void summary(step, text(1, tag), float(2, value)),
     text: (tag, markdown, step) =>
       void summary(
         step,
-        bytes(1, tag),
-        nested(9, nested(1, bytes(1, "text"))),
-        nested(8, integer(1, DT_STRING), nested(2, nested(2, integer(1, 1))), bytes(8, markdown)),
+        text(1, tag),
+        nested(9, nested(1, text(1, "text"))),
+        nested(8, integer(1, DT_STRING), nested(2, nested(2, integer(1, 1))), text(8, markdown)),
       ),
     close: () => closeSync(file),
   };
@@ -74,42 +76,3 @@ export function crc32c(of: Uint8Array): number {
   for (const byte of of) crc = crcTable[(crc ^ byte) & 255]! ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }
-
-// Protocol buffers: a field is (number · 8 + wire type) and its value. Wire types: 0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes.
-
-function message(...fields: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(fields.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const field of fields) {
-    whole.set(field, at);
-    at += field.length;
-  }
-  return whole;
-}
-
-function varint(value: number): Uint8Array {
-  const digits = [];
-  for (; value > 127; value = Math.floor(value / 128)) digits.push((value % 128) + 128);
-  return Uint8Array.of(...digits, value);
-}
-
-const integer = (field: number, value: number): Uint8Array => message(varint(field * 8), varint(value));
-
-function float(field: number, value: number): Uint8Array {
-  const four = new Uint8Array(4);
-  new DataView(four.buffer).setFloat32(0, value, true);
-  return message(varint(field * 8 + 5), four);
-}
-
-function double(field: number, value: number): Uint8Array {
-  const eight = new Uint8Array(8);
-  new DataView(eight.buffer).setFloat64(0, value, true);
-  return message(varint(field * 8 + 1), eight);
-}
-
-function nested(field: number, ...fields: Uint8Array[]): Uint8Array {
-  const inner = message(...fields);
-  return message(varint(field * 8 + 2), varint(inner.length), inner);
-}
-
-const bytes = (field: number, text: string): Uint8Array => nested(field, new TextEncoder().encode(text));

@@ -79,8 +79,18 @@ export interface Trainer<Options extends RunOptions = RunOptions> {
   save(path: string): Promise<void>;
 }
 
+/** The state of a run: at step 0 with the model that `initial` makes, or the one saved at `resume`. */
+export const openState = <Options extends RunOptions>(
+  device: Device,
+  options: Options,
+  resume: string | undefined,
+  initial: (device: Device, options: Options) => Rediff,
+  specsOf = parameterSpecs,
+): TrainingState =>
+  resume === undefined ? freshState(initial(device, options), options) : resumedState(device, resume, options, specsOf);
+
 /** A run at step 0: the model as it is given, and moments of zero. */
-export function freshState(model: Rediff, options: RunOptions): TrainingState {
+function freshState(model: Rediff, options: RunOptions): TrainingState {
   const { device, parameters } = model;
   const moments = new Map(
     [...parameters].map(([name, { shape }]) => [
@@ -92,11 +102,11 @@ export function freshState(model: Rediff, options: RunOptions): TrainingState {
 }
 
 /** The state saved at `path`. Throws when it was begun with other options; only `steps` and `recompute` may differ. */
-export function resumedState(
+function resumedState(
   device: Device,
   path: string,
   options: RunOptions,
-  specsOf = parameterSpecs,
+  specsOf: typeof parameterSpecs,
 ): TrainingState {
   const state = loadState(device, path, specsOf);
   if (lasting(state.options) !== lasting(JSON.stringify(options)))

@@ -18,7 +18,7 @@ import { encodeImage, type Rediff } from "../model/rediff.ts";
 import { linear } from "../nn/linear.ts";
 import { createParameters, type ParameterSpec, section } from "../nn/parameters.ts";
 import { add, crossEntropy, type Device, mean, reshape, rmsNorm, sum, type Tensor, tensor } from "../tensor/index.ts";
-import { freshState, resumedState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
+import { openState, type RunOptions, type Trainer, trainStage } from "./trainer.ts";
 
 export type VisionOptions = RunOptions;
 
@@ -148,10 +148,7 @@ function visionLoss(model: Rediff, batch: VisionBatch): Tensor {
 
 /** Begins a run, or goes on with the one saved at `resume`; its options must be the same, except for `steps`. */
 export function createVisionTrainer(device: Device, options: VisionOptions, resume?: string): Trainer {
-  const state =
-    resume === undefined
-      ? freshState(initialModel(device, options), options)
-      : resumedState(device, resume, options, visionSpecs);
+  const state = openState(device, options, resume, initialModel, visionSpecs);
   const { config } = state.model;
   return trainStage(state, options, {
     draw: (step) => drawVisionBatch(options.seed, step * options.batch, options.batch, config),

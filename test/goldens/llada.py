@@ -42,7 +42,15 @@ def name_seed(name):
     return sum((i + 1) * ord(c) for i, c in enumerate(name)) * 7919
 
 
-def load(path, package):
+def first_forward(text):
+    """The forward pass of Stage I, which modeling_llada.py keeps as a comment above the later one, in the later one's place."""
+    start = text.index("    # def forward(")
+    end = text.index("    @add_start_docstrings_to_model_forward", start)
+    old = [line[:4] + line[6:] if line.startswith("    # ") else line for line in text[start:end].split("\n")]
+    return text[:start] + text[end:] + "\n" + "\n".join(line[4:] for line in old) + "\nLLaDAModelLM.forward = forward\n"
+
+
+def load(path, package, change=lambda text: text):
     """modeling_llada.py as a module of a package of its own."""
     folder = f"{path}/llava/model/language_model"
     for name in ("llava", "llava.cache", "llava.utils", package):
@@ -52,6 +60,8 @@ def load(path, package):
     sys.modules["llava.utils"].rank0_print = print
     for stem in ("configuration_llada", "modeling_llada"):
         text = open(f"{folder}/{stem}.py").read().replace("vocab_size-1000", "vocab_size-20")
+        if stem == "modeling_llada":
+            text = change(text)
         for published, small in IDS.items():
             text = text.replace(published, str(small))
         module = types.ModuleType(f"{package}.{stem}")
@@ -71,7 +81,7 @@ def load(path, package):
     return model
 
 
-llada, rediff = load(LLADA, "llada_v"), load(REDIFF, "rediff")
+llada, rediff, first = load(LLADA, "llada_v"), load(REDIFF, "rediff"), load(REDIFF, "rediff_first", first_forward)
 
 
 def sketch(t, seed=99):
@@ -115,7 +125,8 @@ for name, mask in (("attended", None), ("masked", seen)):
     forward[name] = {"states": [sketch(own(h)) for h in states], "logits": sketch(own(logits)), "row": own(logits)[-1, :6].tolist()}
 
 
-# Losses, with every draw recorded: eq. 2 by LLaDA-V's forward; stage I without a span and stage II by ReDiff's.
+# Losses, with every draw recorded: eq. 2 by LLaDA-V's forward; stage I without a phrase and stage II by ReDiff's; stage I with a false
+# phrase, which no mask and no random token hits, by its first forward.
 LABEL_FROM = [4, 3]  # Labels begin at this id of each row.
 SPAN = {1: (7, 9, [30, 31])}  # Row 1: ids 7 and 8 are wrong, and should be these.
 
@@ -150,7 +161,7 @@ def training(model, seed, span, revise):
     def call(shown):
         hook = model.model.register_forward_pre_hook(lambda _, __, kwargs: shown.append(kwargs["inputs_embeds"].detach()), with_kwargs=True)
         inputs = pad(splice(ROWS, model.model.embed_tokens.weight))
-        more = {"revise": revise, "revise_indices": flags} if model is rediff else {}
+        more = {"revise": revise, "revise_indices": flags} if model is not llada else {}
         loss = model(inputs_embeds=inputs, labels=labels, **more).loss
         hook.remove()
         return loss, shown[0]
@@ -164,8 +175,11 @@ def training(model, seed, span, revise):
         for at, i in enumerate(positions):
             assert torch.equal(weights[shown[at]], noisy[b, i])
         replaced = [s for s, i in zip(shown, positions) if s != ids[b, i] and s != MASK]
-        kinds = ["none" if labels[b, i] == -100 else "span" if flags[b, i] else "mask" if s == MASK else "random" if s != ids[b, i] else "clean" for s, i in zip(shown, positions)]
+        flagged = "phrase" if model is first else "span"
+        kinds = ["none" if labels[b, i] == -100 else flagged if flags[b, i] else "mask" if s == MASK else "random" if s != ids[b, i] else "clean" for s, i in zip(shown, positions)]
         rows.append({"shown": shown, "labels": labels[b, positions].tolist(), "kinds": kinds, "t": draws[0][b].item(), "replaced": len(replaced)})
+        if model is first:
+            rows[-1] |= {"hits": [draw[b, positions].tolist() for draw in draws[1:]]}
     return loss, rows
 
 
@@ -180,6 +194,26 @@ for name, model, span, revise in (("eq2", llada, False, False), ("stage1", redif
         seed += 1
     loss.backward()
     losses[name] = {"rows": rows, "loss": loss.item(), "gradients": {n: sketch(p.grad) for n, p in model.named_parameters()}}
+
+
+def tells(rows):
+    """Whether a mask and a random token would each have hit the phrase, every kind is there, and no random token is the right one."""
+    for row in rows:
+        hit = [draw < 0.05 and kind in ("random", "clean") for draw, kind in zip(row["hits"][1], row["kinds"])]
+        if hit != [kind == "random" for kind in row["kinds"]]:
+            return False
+    kinds, (masked, random), p = rows[1]["kinds"], rows[1]["hits"], 0.999 * rows[1]["t"] + 1e-3
+    phrase = [i for i, kind in enumerate(kinds) if kind == "phrase"]
+    every = {"phrase", "mask", "random", "clean"} <= set(kinds)
+    return every and any(masked[i] < p for i in phrase) and any(random[i] < 0.05 for i in phrase)
+
+
+seed, rows = 0, None
+while rows is None or not tells(rows):
+    seed += 1
+    loss, rows = training(first, seed, True, True)
+loss.backward()
+losses["stage1Phrase"] = {"rows": rows, "loss": loss.item(), "gradients": {n: sketch(p.grad) for n, p in first.named_parameters()}}
 
 # Twenty steps of AdamW on the first of them.
 start = {n: p.detach().clone() for n, p in llada.named_parameters()}
@@ -200,8 +234,10 @@ with torch.no_grad():
 
 # Samplers. A run counts only if it is the same under noise on the logits, so that no near-tie decides.
 class Stop:
+    texts = {"stop": [EOT], "suffix": [40, 41, 42]}
+
     def encode(self, text, add_special_tokens=False):
-        return {"stop": [EOT], "suffix": [40, 41, 42]}[text]
+        return self.texts[text]
 
 
 def decode(model, seed, noise, **options):
@@ -257,6 +293,36 @@ for name, model, options in RUNS:
     else:
         raise SystemExit(f"no seed without near-ties for {name}")
     runs.append({"name": name, "options": options, "seed": seed, **run})
+    print(name, seed, file=sys.stderr)
+
+# Stops of other ids, taken from what a run says without any, with the condition that makes it worth while.
+def begun(stops, run):
+    """The first id of the stop is there before the second is, and the answer ends at both."""
+    a, b = stops[0]
+    return len(run["result"]) == 11 and any(a in canvas and b not in canvas for canvas in run["steps"])
+
+
+def second_first(stops, run):
+    """The second stop is there when the first is not, which comes later and ends the answer before it."""
+    has = lambda canvas, ids: any(canvas[i : i + len(ids)] == ids for i in range(len(canvas)))
+    return len(run["result"]) == 5 and any(has(canvas, stops[1]) and not has(canvas, stops[0]) for canvas in run["steps"])
+
+
+PICKED = [
+    ("plain, a stop of two", llada, {"steps": 12, "gen_length": 24, "block_length": 24}, lambda said: [said[11:13]], begun),
+    ("refine, two stops", rediff, {"steps": 12, "gen_length": 24, "block_length": 24, "revise": True}, lambda said: [said[5:7], said[14:15]], second_first),
+]
+for name, model, options, pick, worth in PICKED:
+    for seed in range(2000):
+        stops = pick(decode(model, seed, 0, **options)["result"])
+        Stop.texts |= {f"stop {i}": ids for i, ids in enumerate(stops)}
+        given = {**options, "stopping_criteria": [f"stop {i}" for i in range(len(stops))]}
+        run = decode(model, seed, 0, **given)
+        if worth(stops, run) and all(decode(model, seed, noise, **given)["steps"] == run["steps"] for noise in (1, 2, 3, 4)):
+            break
+    else:
+        raise SystemExit(f"no seed without near-ties for {name}")
+    runs.append({"name": name, "options": {**given, "stops": stops}, "seed": seed, **run})
     print(name, seed, file=sys.stderr)
 
 print(

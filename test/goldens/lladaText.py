@@ -16,29 +16,20 @@ from typing import Dict
 import tokenizers
 import torch
 import transformers
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from shared import byte_level_bpe
+from tokenizers import processors
 
 TRAIN, DATE = sys.argv[1:]
-SPECIAL = ["<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
 CORPUS = [
     "You are a helpful language and vision assistant.",
     "system user assistant\n\n",
     "Please describe the image in detail.\nWhat is the colour of the field?\n\nAnd of the star?",
     "A red field with a white star in the centre.\n\nIt is large.",
 ]
-SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-
 
 def make_tokenizer(lead):
     """With `lead`, a start is put before every text, as in many files of LLaMA's kind."""
-    t = Tokenizer(models.BPE())
-    t.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    t.decoder = decoders.ByteLevel()
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    t.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, special_tokens=[], show_progress=False))
-    t.add_special_tokens(SPECIAL)
+    t = byte_level_bpe(CORPUS, 330)
     if lead:
         t.post_processor = processors.TemplateProcessing(single="<|startoftext|> $A", special_tokens=[("<|startoftext|>", t.token_to_id("<|startoftext|>"))])
     wrapped = transformers.PreTrainedTokenizerFast(

@@ -7,6 +7,7 @@
 - photo.png, photo.jpg: drawn here.
 - golden.json: for each run, by the calls of generate_demo.py (process_images, conv_templates, tokenizer_image_token, generate): prompt
   ids, embeddings after the splice (length, norm, projection), the answer's ids and its text. `mask` is LLaDA-V's code, `refine` ReDiff's.
+  `stop` are its stopping criteria, the end of turn where there are none.
 
 The released code runs as it is, but for the ids of special tokens, which are written out in it and here are small; a check for 729
 patches; and the cast of pixels to f16. f32, CPU. A seed counts only if no run changes when the logits are disturbed. It takes a
@@ -25,7 +26,6 @@ import shutil
 import sys
 import tempfile
 import types
-from unittest.mock import MagicMock
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # conversation.py asks for LLaMA's tokenizer, and goes on without.
 import numpy as np
@@ -34,7 +34,7 @@ import tokenizers
 import torch
 import transformers
 from PIL import Image
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from shared import SPECIAL, Absent, byte_level_bpe
 
 LLAVA, REDIFF, LLAVA_COMMIT, REDIFF_COMMIT, DATE = sys.argv[1:]
 torch.set_num_threads(1)
@@ -43,22 +43,13 @@ shutil.rmtree(out, ignore_errors=True)
 out.mkdir()
 
 # The tokenizer.
-SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-SPECIAL = ["<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
 CORPUS = [
     "You are a helpful language and vision assistant. You are able to understand the visual content that the user provides.",
     "system user assistant\n\n",
     "Please describe the image in detail.\nWhat is the colour of the field?\n\nAnd of the star? Which of the two is older?",
     "The image shows a red field with a white star in the centre. Below it, a blue stripe runs from the left to the right.\n\nIt is large.",
 ]
-bpe = Tokenizer(models.BPE())
-bpe.pre_tokenizer = pre_tokenizers.Sequence(
-    [pre_tokenizers.Split(Regex(SPLIT), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-)
-bpe.decoder = decoders.ByteLevel()
-alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-bpe.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, special_tokens=[], show_progress=False))
-bpe.add_special_tokens(SPECIAL)
+bpe = byte_level_bpe(CORPUS, 400)
 wrapped = transformers.PreTrainedTokenizerFast(
     tokenizer_object=bpe, bos_token=SPECIAL[0], eos_token=SPECIAL[1], pad_token=SPECIAL[1], additional_special_tokens=[SPECIAL[2]],
     clean_up_tokenization_spaces=False,
@@ -88,25 +79,6 @@ photo(52, 120, 2).save(out / "photo.jpg", quality=95, subsampling=0)
 
 
 # The released code.
-class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Empty modules for what it imports and never uses here."""
-
-    roots = {"einops", "open_clip", "av", "decord", "flash_attn", "deepspeed", "timm"}
-    modules = {"llava.model.multimodal_resampler.qformer"}
-
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in self.roots or name in self.modules:
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-
-    def create_module(self, spec):
-        module = types.ModuleType(spec.name)
-        module.__getattr__ = lambda key: MagicMock() if not key.startswith("__") else (_ for _ in ()).throw(AttributeError(key))
-        return module
-
-    def exec_module(self, module):
-        pass
-
-
 class Small(importlib.machinery.SourceFileLoader):
     """Source with small ids, and without the check for 729 patches."""
 
@@ -209,7 +181,7 @@ def caption(code, model, run, noise=0):
         hooks.append(model.lm_head.register_forward_hook(lambda _, __, y: y + NOISE * torch.randn(y.shape, generator=generator)))
     answer = model.generate(
         ids, images=views, image_sizes=sizes, **({"revise": True, "fake_ans": None} if run["decoder"] == "refine" else {}),
-        steps=run["steps"], gen_length=run["tokens"], block_length=run["block"], tokenizer=tokenizer, stopping_criteria=["<|eot_id|>"],
+        steps=run["steps"], gen_length=run["tokens"], block_length=run["block"], tokenizer=tokenizer, stopping_criteria=run.get("stop", ["<|eot_id|>"]),
     )[0].tolist()
     for hook in hooks:
         hook.remove()
@@ -261,6 +233,22 @@ for seed in range(1000):
     print(f"seed {seed}: run {tied} is near a tie", file=sys.stderr)
 else:
     raise SystemExit("no seed without near-ties")
+
+# The last run again, ended by a text of several tokens that it says; found when all is done, so the seed does not hang on it.
+def stopped(run):
+    for at in range(8, len(run["ids"]) - 3):
+        ids = run["ids"][at : at + 3]
+        text = tokenizer.decode(ids)
+        if tokenizer.encode(text, add_special_tokens=False) == ids and len(set(ids)) > 1:
+            asked = {**{key: run[key] for key in RUNS[0]}, "stop": [text]}
+            made = {**asked, **caption(code[run["decoder"]], model[run["decoder"]], asked)}
+            if 4 <= len(made["ids"]) <= at and not any(disturbed(made, noise) for noise in (1, 2, 3)):
+                return made
+    raise SystemExit("no text to stop at")
+
+
+with torch.no_grad():
+    golden.append(stopped(golden[-1]))
 
 saved = copy.deepcopy(model["mask"]).to(torch.bfloat16)  # A copy: rounding a model rounds its table of angles too.
 saved.save_pretrained(out, max_shard_size="60KB")

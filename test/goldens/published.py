@@ -12,43 +12,20 @@ config.json of LLaDA-8B-Instruct; the date.
     python test/goldens/published.py LLaDA-V/train llada 2026-11-23
 """
 import copy
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import json
 import math
 import pathlib
 import shutil
 import sys
 import types
-from unittest.mock import MagicMock
 
 import torch
 import transformers
+from shared import Absent
 
 llava_train, llada_code, date = sys.argv[1:4]
 out = pathlib.Path(__file__).parent / "published"
 torch.manual_seed(0)
-
-
-class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Empty modules for what LLaDA-V imports and this script does not use."""
-
-    roots = {"einops", "open_clip", "av", "decord", "flash_attn", "deepspeed", "timm"}
-    modules = {"llava.model.multimodal_resampler.qformer"}  # Needs an older transformers.
-
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in self.roots or name in self.modules:
-            return importlib.machinery.ModuleSpec(name, self, is_package=True)
-
-    def create_module(self, spec):
-        module = types.ModuleType(spec.name)
-        module.__getattr__ = lambda key: MagicMock() if not key.startswith("__") else (_ for _ in ()).throw(AttributeError(key))
-        return module
-
-    def exec_module(self, module):
-        pass
-
 
 sys.meta_path.insert(0, Absent())
 sys.path.insert(0, llava_train)

@@ -74,8 +74,13 @@ describe("the forward pass", () => {
     });
 });
 
-const categoryOf = (kind: "none" | "mask" | "random" | "span" | "clean", drafted: boolean): number => {
-  const names: Readonly<Record<string, TokenCategory>> = { mask: "mask", random: "syntax", clean: "clean" };
+const categoryOf = (kind: "none" | "mask" | "random" | "span" | "phrase" | "clean", drafted: boolean): number => {
+  const names: Readonly<Record<string, TokenCategory>> = {
+    mask: "mask",
+    random: "syntax",
+    phrase: "hallucination",
+    clean: "clean",
+  };
   if (kind === "span") return categoryIds.mistake;
   const name = names[kind];
   return name === undefined || drafted ? UNJUDGED : categoryIds[name];
@@ -107,6 +112,7 @@ describe("losses and gradients", () => {
   for (const [name, title, losses] of [
     ["eq2", "eq. 2", maskLosses(Infinity)],
     ["stage1", "eq. 3 and 4, preset reference", lossPresets.reference],
+    ["stage1Phrase", "eq. 3 and 4 with a false phrase, preset reference", lossPresets.reference],
     ["stage2", "eq. 5 in a batch with eq. 3, preset reference", lossPresets.reference],
   ] as const)
     test(title, async () => {

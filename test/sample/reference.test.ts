@@ -5,7 +5,7 @@ import { disposeRediff, type Rediff } from "../../src/model/rediff.ts";
 import { Change, type DecodeStep } from "../../src/sample/decoder.ts";
 import { referenceRow, type ReferenceRules } from "../../src/sample/reference.ts";
 import { reference } from "../../src/sample/referenceDecoder.ts";
-import { type Device, openDevice } from "../../src/tensor/index.ts";
+import { type Device, openDevice, randomStream } from "../../src/tensor/index.ts";
 import { golden, imageOf, lladaIds, lladaModel } from "../support/lladaGolden.ts";
 
 let device: Device;
@@ -49,7 +49,7 @@ async function decode(
       draft: runs.flatMap(() => begun),
       maskId: mask,
       banned,
-      ...(options.stopping_criteria ? { stopId: turnEnd } : {}),
+      stops: options.stopping_criteria ? (options.stops ?? [[turnEnd]]) : [],
     },
     { tokensPerStep: 1, canvas: T, block: options.block_length, onStep: (step) => history.push(step) },
   );
@@ -87,12 +87,12 @@ describe("token for token", () => {
 });
 
 describe("the rules alone", () => {
-  const schedule = { block: 4, stepsPerBlock: 2, maskId: 0, stopId: 9 };
+  const schedule = { block: 4, stepsPerBlock: 2, maskId: 0 };
   const T = 8;
   /** Runs a row on predictions that do not depend on the canvas. */
-  const play = (ids: number[], confidence: number[], rules: ReferenceRules = {}) => {
+  const play = (ids: number[], confidence: number[], rules: ReferenceRules = {}, seed = 0, stops = [[9]]) => {
     const canvas = new Uint32Array(T);
-    const row = referenceRow(canvas, schedule, rules);
+    const row = referenceRow(canvas, { ...schedule, stops, random: randomStream(seed) }, rules);
     const seen: number[][] = [];
     let next = row.next();
     while (!next.done) {
@@ -112,6 +112,11 @@ describe("the rules alone", () => {
     assert.equal(stop, 3);
   });
 
+  test("once any stop was there, only the first of the list moves the end", () => {
+    assert.equal(play([8, 2, 3, 8, 5, 6, 7, 1], rising, {}, 0, [[9], [8]]).stop, 3);
+    assert.equal(play([9, 2, 3, 8, 5, 6, 7, 1], rising, {}, 0, [[9], [8]]).stop, 0);
+  });
+
   test("a predicted mask takes a place in the schedule and fills nothing", () => {
     const { seen, stop } = play([1, 2, 0, 4, 5, 6, 7, 8], rising);
     assert.deepEqual(seen.slice(0, 2), [
@@ -119,6 +124,26 @@ describe("the rules alone", () => {
       [0, 2, 0, 4, 0, 0, 0, 0],
     ]);
     assert.equal(stop, T);
+  });
+
+  test("random remasking: the schedule's counts at random places of the block, again with the same seed", () => {
+    const told = [1, 2, 3, 4, 5, 6, 7, 8];
+    const counts = ({ seen }: ReturnType<typeof play>) => seen.map((ids) => ids.filter((id) => id !== 0).length);
+    const random = (seed: number) => play(told, rising, { remasking: "random" }, seed);
+    const first = new Set<string>();
+    for (let seed = 0; seed < 64; seed++) {
+      const run = random(seed);
+      assert.deepEqual(counts(run), [2, 4, 6, 8]);
+      assert.deepEqual(run, random(seed));
+      assert.ok(
+        run.seen[0]!.slice(4).every((id) => id === 0),
+        "the second block is left alone",
+      );
+      assert.deepEqual(run.seen.at(-1), told);
+      first.add(String(run.seen[0]));
+    }
+    assert.equal(first.size, 6, "every pair of the four places comes first");
+    assert.deepEqual(play(told, rising, { remasking: "low_confidence" }, 7), play(told, rising));
   });
 
   test("equal confidence commits the lower position", () => {
@@ -137,12 +162,35 @@ test("changes say what became of each position, and masks may remain behind the 
       prompts: [run.prompt],
       maskId: mask,
       banned,
-      stopId: turnEnd,
+      stops: [[turnEnd]],
     },
     { tokensPerStep: 1, canvas: 24, block: 12, onStep: (step) => changes.push(...step.changes) },
   );
   assert.ok(changes.includes(Change.committed) && changes.includes(Change.kept) && changes.includes(Change.masked));
   assert.ok(!changes.includes(Change.replaced), "without refining nothing is replaced");
+});
+
+test("random remasking of a model: another order than by confidence, the same again with its seed", async () => {
+  const run = golden.runs.find(({ name }) => name === "plain")!;
+  const decoded = async (rules: ReferenceRules, seed: number) => {
+    const order: number[][] = [];
+    const onStep = ({ canvas }: DecodeStep) => order.push([...canvas]);
+    const images = [imageOf(device, run.image, 6, model.config.text.width)];
+    const request = { images, prompts: [run.prompt], maskId: mask, banned: [...banned, mask] };
+    await reference({ ...rules, steps: 8 })(model, request, { tokensPerStep: 1, canvas: 24, block: 24, seed, onStep });
+    return order;
+  };
+  const counts = (order: number[][]) => order.map((ids) => ids.filter((id) => id !== mask).length);
+  const [once, again, other] = [
+    await decoded({ remasking: "random" }, 3),
+    await decoded({ remasking: "random" }, 3),
+    await decoded({ remasking: "random" }, 4),
+  ];
+  assert.deepEqual(counts(once), [3, 6, 9, 12, 15, 18, 21, 24]);
+  assert.deepEqual(counts(other), counts(once));
+  assert.deepEqual(once, again);
+  assert.notDeepEqual(once, other);
+  assert.deepEqual(await decoded({ remasking: "low_confidence" }, 3), await decoded({}, 4));
 });
 
 test("what the released code does not take", async () => {
@@ -153,4 +201,5 @@ test("what the released code does not take", async () => {
     reference({ steps: 7 })(model, request, { ...given, block: 12 }),
     /steps are a multiple of the 2 blocks; they are 7/,
   );
+  await assert.rejects(reference()(model, { ...request, stops: [[]] }, given), /A stop must have at least one token/);
 });

@@ -12,8 +12,10 @@ export type Sketch = readonly [number, number];
 interface LossRow {
   readonly shown: readonly number[];
   readonly labels: readonly number[];
-  readonly kinds: readonly ("none" | "mask" | "random" | "span" | "clean")[];
+  readonly kinds: readonly ("none" | "mask" | "random" | "span" | "phrase" | "clean")[];
   readonly t: number;
+  /** What decided about masks and random tokens: uniform numbers of each text position. Of stage1Phrase only. */
+  readonly hits?: readonly [masked: readonly number[], random: readonly number[]];
 }
 
 export interface LladaGolden {
@@ -23,7 +25,7 @@ export interface LladaGolden {
   >;
   readonly losses: Readonly<
     Record<
-      "eq2" | "stage1" | "stage2",
+      "eq2" | "stage1" | "stage1Phrase" | "stage2",
       { rows: readonly LossRow[]; loss: number; gradients: Readonly<Record<string, Sketch>> }
     >
   >;
@@ -35,6 +37,8 @@ export interface LladaGolden {
       readonly gen_length: number;
       readonly block_length: number;
       readonly stopping_criteria?: readonly string[];
+      /** Their ids; one of the end of turn where this is absent. */
+      readonly stops?: readonly (readonly number[])[];
       readonly generation_suffix?: string;
       readonly cfg_scale?: number;
       readonly revise?: boolean;

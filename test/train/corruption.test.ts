@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { randomStream } from "../../src/tensor/index.ts";
+import { type RandomStream, randomStream } from "../../src/tensor/index.ts";
 import {
   type Canvas,
   categoryIds,
@@ -20,6 +20,7 @@ import {
 } from "../../src/train/corruption.ts";
 import { recipes } from "../../src/train/recipes.ts";
 import { lossPresets, lossWeights } from "../../src/train/revisionLoss.ts";
+import { golden, lladaIds } from "../support/lladaGolden.ts";
 
 const [MASK, ORDINARY, END] = [1019, 1017, 1018];
 const noise = (p: number, seed = 1): Noise => ({ p, random: randomStream(seed), maskId: MASK, ordinary: ORDINARY });
@@ -144,6 +145,51 @@ describe("corruption", () => {
     assert.deepEqual([...canvas.shown], [1, 2, 3, 4]);
     assert.deepEqual([...canvas.category], [UNJUDGED, categoryIds.mistake, UNJUDGED, categoryIds.mistake]);
   });
+});
+
+describe("the released code's Stage I, from its own random numbers (test/goldens/llada.py)", () => {
+  const { phrase, replacement, losses } = recipes.reference;
+  assert.equal(phrase, "guarded");
+  assert.equal(losses, lossPresets.reference);
+  for (const [b, row] of golden.losses.stage1Phrase.rows.entries())
+    test(`row ${b}: what is masked, what is replaced, and a false phrase that neither hits`, () => {
+      const at = [...row.labels.keys()].filter((i) => row.labels[i] !== -100);
+      const of = <T>(values: readonly T[]): T[] => at.map((i) => values[i]!);
+      const [shown, kinds, right] = [of(row.shown), of(row.kinds), Uint32Array.from(of(row.labels))];
+      const wrong = right.map((id, i) => (kinds[i] === "phrase" ? shown[i]! : id));
+      const [masked, random] = row.hits!.map(of) as [number[], number[]];
+      const p = 0.999 * row.t + 1e-3;
+      // The numbers in the order in which they are asked for; a random token is named by its place among the others.
+      const uniform = [...masked, ...random];
+      const replaced = [...kinds.keys()].filter((i) => kinds[i] === "random");
+      const fed: RandomStream = {
+        ...randomStream(0),
+        uniform: () => uniform.shift()!,
+        int: () => {
+          const i = replaced.shift()!;
+          return shown[i]! > right[i]! ? shown[i]! - 1 : shown[i]!;
+        },
+      };
+      const corrupt = inOrder(plantPhrase(wrong), maskTokens, replaceTokens(replacement));
+      const canvas = corrupt(cleanCanvas(right), { p, random: fed, maskId: lladaIds.mask, ordinary: 300 });
+      assert.deepEqual([...canvas.shown], shown);
+      const names = { mask: "mask", random: "syntax", phrase: "hallucination", clean: "clean" } as const;
+      assert.deepEqual(
+        [...canvas.category],
+        kinds.map((kind) => categoryIds[names[kind as keyof typeof names]]),
+      );
+      const phraseAt = kinds.flatMap((kind, i) => (kind === "phrase" ? [i] : []));
+      assert.equal(
+        b === 1,
+        phraseAt.some((i) => masked[i]! < p),
+        "a mask would have hit the phrase",
+      );
+      assert.equal(
+        b === 1,
+        phraseAt.some((i) => random[i]! < replacement),
+        "a random token would have hit it",
+      );
+    });
 });
 
 describe("loss weights", () => {

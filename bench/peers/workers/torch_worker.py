@@ -110,7 +110,7 @@ def main():
     replies, sys.stdout = sys.stdout, sys.stderr
     send = lambda reply: print(json.dumps(reply), file=replies, flush=True)
     threads = f"processor, {torch.get_num_threads()} threads"
-    send({"ok": True, "library": "PyTorch CPU", "version": torch.__version__, "adapter": threads})
+    send({"ok": True, "peer": "PyTorch CPU", "version": torch.__version__, "adapter": threads})
     job = None
     for line in sys.stdin:
         try:

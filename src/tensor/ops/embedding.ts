@@ -3,7 +3,7 @@ import { defineOp, f32, f32OrF16, u32 } from "../op.ts";
 import { gatherRows, sumRowsByIndex } from "../rowsByIndex.ts";
 import { contiguous } from "../run.ts";
 import { empty, Tensor } from "../tensor.ts";
-import { dequantiseRows, type Quantised } from "./quantise.ts";
+import { gatherQuantisedRows, type Quantised } from "./quantise.ts";
 
 /**
  * embedding: the row of a table for every id.
@@ -53,7 +53,7 @@ export function embeddingShards(shards: readonly (Tensor | Quantised)[], ids: Te
       const x = contiguous(shard, "embeddingShards.table");
       gatherRows(x, index, y, { N: ids.size, rows, C: C!, ...at });
       if (x !== shard) x.dispose();
-    } else dequantiseRows(shard, index, y, at);
+    } else gatherQuantisedRows(shard, index, y, at);
     start += rows;
   }
   if (index !== ids) index.dispose();

@@ -63,13 +63,13 @@ export function quantise(w: Tensor, format: QuantisedFormat, label = "quantise")
 }
 
 /**
- * dequantiseRows: rows of a quantised matrix as f32.
+ * Rows of a quantised matrix as f32, as `gatherRows` takes them of a table.
  *
  *   y[n,k] = q[index[n] − first, k] · s[index[n] − first, g]
  *
  * Where there is no such row, y is NaN, or stays as it is with `keep`.
  */
-export function dequantiseRows(
+export function gatherQuantisedRows(
   w: Quantised,
   index: Tensor,
   y: Tensor,
@@ -101,7 +101,7 @@ export function dequantise(w: Quantised): Tensor {
     "dequantise.index",
   );
   const y = empty(device, [N, K], "f32", "dequantise");
-  dequantiseRows(w, index, y);
+  gatherQuantisedRows(w, index, y);
   index.dispose();
   return y;
 }
