@@ -201,8 +201,12 @@ describe("a server in trouble", () => {
     await withServer(
       [{ fault: "hang" }, "right"],
       async (expert, { seen }) => {
+        const started = performance.now();
         assert.deepEqual(await expert.revise(draft), right);
-        assert.ok(seen[1]!.at >= 290, `asked again after ${seen[1]!.at} ms`);
+        // Not from when the server saw the first request: on a busy machine that is long after it was sent.
+        const ms = performance.now() - started;
+        assert.ok(ms >= 290, `asked again after ${ms} ms`);
+        assert.equal(seen.length, 2);
       },
       { timeoutMs: 300 },
     );
