@@ -67,14 +67,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 // sum[l] += the product of row l, which lane l holds, with w. Written out: a loop here is not unrolled, and
 // then the sums live in indexed memory and everything is three times slower.
 fn addRows(sum: ptr<function, array<vec4f, 8>>, rows: vec4f, w: mat4x4f) {
-  (*sum)[0] += w * subgroupBroadcast(rows, 0u);
-  (*sum)[1] += w * subgroupBroadcast(rows, 1u);
-  (*sum)[2] += w * subgroupBroadcast(rows, 2u);
-  (*sum)[3] += w * subgroupBroadcast(rows, 3u);
-  (*sum)[4] += w * subgroupBroadcast(rows, 4u);
-  (*sum)[5] += w * subgroupBroadcast(rows, 5u);
-  (*sum)[6] += w * subgroupBroadcast(rows, 6u);
-  (*sum)[7] += w * subgroupBroadcast(rows, 7u);
+  (*sum)[0] += w * subgroupShuffle(rows, 0u);
+  (*sum)[1] += w * subgroupShuffle(rows, 1u);
+  (*sum)[2] += w * subgroupShuffle(rows, 2u);
+  (*sum)[3] += w * subgroupShuffle(rows, 3u);
+  (*sum)[4] += w * subgroupShuffle(rows, 4u);
+  (*sum)[5] += w * subgroupShuffle(rows, 5u);
+  (*sum)[6] += w * subgroupShuffle(rows, 6u);
+  (*sum)[7] += w * subgroupShuffle(rows, 7u);
 }
 
 // The bound is only known at run time, which keeps this a loop: stores compile slowly.

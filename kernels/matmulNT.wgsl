@@ -66,14 +66,14 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 // sum[l] += the product of row l, which lane l holds, with w. Written out: a loop here is not unrolled, and
 // then the sums live in indexed memory and everything is three times slower.
 fn addRows(sum: ptr<function, array<vec4f, 8>>, rows: vec4f, w: mat4x4f) {
-  (*sum)[0] += subgroupBroadcast(rows, 0u) * w;
-  (*sum)[1] += subgroupBroadcast(rows, 1u) * w;
-  (*sum)[2] += subgroupBroadcast(rows, 2u) * w;
-  (*sum)[3] += subgroupBroadcast(rows, 3u) * w;
-  (*sum)[4] += subgroupBroadcast(rows, 4u) * w;
-  (*sum)[5] += subgroupBroadcast(rows, 5u) * w;
-  (*sum)[6] += subgroupBroadcast(rows, 6u) * w;
-  (*sum)[7] += subgroupBroadcast(rows, 7u) * w;
+  (*sum)[0] += subgroupShuffle(rows, 0u) * w;
+  (*sum)[1] += subgroupShuffle(rows, 1u) * w;
+  (*sum)[2] += subgroupShuffle(rows, 2u) * w;
+  (*sum)[3] += subgroupShuffle(rows, 3u) * w;
+  (*sum)[4] += subgroupShuffle(rows, 4u) * w;
+  (*sum)[5] += subgroupShuffle(rows, 5u) * w;
+  (*sum)[6] += subgroupShuffle(rows, 6u) * w;
+  (*sum)[7] += subgroupShuffle(rows, 7u) * w;
 }
 
 // The bound is only known at run time, which keeps this a loop: stores compile slowly.

@@ -1,9 +1,9 @@
 /**
  * Products whose right operand is read through uniform bindings: which dispatches, and where their windows lie.
  *
- * A uniform binding shows a window of 64 KiB. NT: a window holds whole rows of b, which are columns of c, so a product is
- * a dispatch for each window. TN: four windows hold four quarters of the rows that one dispatch sums over, and the
- * next one adds to its c.
+ * A uniform binding shows a window of 64 KiB, and a dispatch has four. NT: they hold four quarters of the rows of b whose
+ * columns of c it makes; the next one makes others. TN: they hold four quarters of the rows that it sums over; the next
+ * one adds to its c.
  */
 import { WINDOW_ALIGNMENT } from "../buffers.ts";
 import type { MatmulLaunch, MatmulSizes } from "./matmulSizes.ts";
@@ -26,37 +26,53 @@ function windowAt(scalar: number, size: number): { offset: number; shift: number
   return { offset, shift: (4 * scalar - offset) / 16 };
 }
 
-/** Rows of b (N, K) in a window, in whole tiles: they begin at aligned places. */
-const columnsOfWindow = (K: number): number => 32 * Math.floor(WINDOW_SCALARS / (32 * K));
-
-/** Rows of b (K, N) in four windows. Where rows do not begin at aligned places a part of the window goes unused. */
-function rowsOfWindows(N: number): number {
-  const lost = (4 * N) % WINDOW_ALIGNMENT ? WINDOW_ALIGNMENT / 4 : 0;
-  return 4 * Math.floor((WINDOW_SCALARS - lost) / N);
+/** Rows in a window, of so many scalars. Where rows do not begin at aligned places a part of the window goes unused. */
+function rowsOfWindow(row: number): number {
+  const lost = (4 * row) % WINDOW_ALIGNMENT ? WINDOW_ALIGNMENT / 4 : 0;
+  return Math.floor((WINDOW_SCALARS - lost) / row);
 }
+
+/** Rows of b (N, K) in four windows, in whole tiles: a lane has one of each quarter. */
+const columnsOfWindows = (K: number): number => 32 * Math.floor(rowsOfWindow(K) / 8);
+
+/** Rows of b (K, N) in four windows. */
+const rowsOfWindows = (N: number): number => 4 * rowsOfWindow(N);
 
 /** Whether b fills a window and not too many of them. Other conditions are the kernels' own. */
 export function fitsWindows(sizes: MatmulSizes): boolean {
   const { layout, batch, M, N, K, weight } = sizes;
   if (batch !== 1 || weight !== "f32" || K * N < WINDOW_SCALARS) return false;
-  const most = layout === "TN" ? rowsOfWindows(N) : columnsOfWindow(K);
+  const most = layout === "TN" ? rowsOfWindows(N) : columnsOfWindows(K);
   if (most === 0) return false;
   const dispatches = Math.ceil((layout === "TN" ? K : N) / most);
   if (2 * M * N * K < FLOPS_OF_DISPATCH * (dispatches - 1)) return false;
   return layout !== "TN" || dispatches === 1 || most >= ROWS_OF_DISPATCH;
 }
 
-/** The dispatches of an NT product. */
+/** What a launch says of its four windows: where each begins, and the parameters that say where in it b does. */
+function launchWindows(scalars: readonly number[], size: number): Required<Pick<MatmulLaunch, "params" | "offsets">> {
+  const windows = scalars.map((scalar) => windowAt(scalar, size));
+  return {
+    params: Object.fromEntries(windows.map(({ shift }, q) => [`shift${q}`, shift])),
+    offsets: Object.fromEntries(windows.map(({ offset }, q) => [`b${q}`, offset])),
+  };
+}
+
+/** The dispatches of an NT product, of about equal size. */
 export function planColumns({ M, N, K }: MatmulSizes): MatmulLaunch[] {
-  const most = columnsOfWindow(K);
+  const dispatches = Math.ceil(N / columnsOfWindows(K));
+  const most = 32 * Math.ceil(N / dispatches / 32);
   return Array.from({ length: Math.ceil(N / most) }, (_, i) => {
     const column = i * most;
     const columns = Math.min(most, N - column);
-    const { offset, shift } = windowAt(column * K, N * K);
+    const { params, offsets } = launchWindows(
+      [0, 1, 2, 3].map((q) => (column + (q * columns) / 4) * K),
+      N * K,
+    );
     return {
-      kernel: "matmulNTWindow",
-      params: { M, N: columns, K, cRow: N, cColumn: column, shift },
-      offsets: { b: offset },
+      kernel: "matmulNTWindows",
+      params: { M, N: columns, K, cRow: N, cColumn: column, ...params },
+      offsets,
       workgroups: [Math.ceil(M / 32), Math.ceil(columns / 32), 1],
     };
   });
@@ -71,18 +87,14 @@ export function planRows({ M, N, K }: MatmulSizes): MatmulLaunch[] {
     const rows = Math.min(most, K - start);
     const quarter = Math.ceil(rows / 4);
     // As the kernel has it: the last quarters begin early enough to be whole.
-    const windows = [0, 1, 2, 3].map((q) => windowAt((start + Math.min(q * quarter, rows - quarter)) * N, K * N));
+    const { params, offsets } = launchWindows(
+      [0, 1, 2, 3].map((q) => (start + Math.min(q * quarter, rows - quarter)) * N),
+      K * N,
+    );
     return {
       kernel: "matmulTNWindows",
-      params: {
-        M,
-        N,
-        K: rows,
-        start,
-        ...Object.fromEntries(windows.map(({ shift }, q) => [`shift${q}`, shift])),
-        accumulate: Number(i > 0),
-      },
-      offsets: Object.fromEntries(windows.map(({ offset }, q) => [`b${q}`, offset])),
+      params: { M, N, K: rows, start, ...params, accumulate: Number(i > 0) },
+      offsets,
       workgroups: [Math.ceil(M / 32), Math.ceil(N / 32), 1],
     };
   });
