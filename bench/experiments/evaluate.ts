@@ -19,7 +19,7 @@ import { refine } from "../../src/sample/refine.ts";
 import type { Device } from "../../src/tensor/index.ts";
 import { jsonLines, progressLine, resumeJsonLines, showDuration } from "../../src/train/log.ts";
 import type { Cell, Columns, ReadingResult, RepairResult, Run } from "./results.ts";
-import { type Model, type Reading, readings, repairers, seedsOf, type Sizes, stepsAfterBase } from "./rows.ts";
+import { type Model, type Reading, repairers, seedsOf, type Sizes, stepsAfterBase } from "./rows.ts";
 import { type Plan, weightsHash, weightsOf } from "./train.ts";
 
 export const decoders = { mask: maskPredict, refine } as const;
@@ -43,9 +43,6 @@ interface Job {
   readonly path: string;
 }
 
-export const readingsOf = (plan: Plan): readonly Reading[] =>
-  readings.filter(({ model }) => plan.models.some(({ name }) => name === model));
-
 const key = (about: object): string => createHash("sha256").update(JSON.stringify(about)).digest("hex").slice(0, 12);
 
 function jobsOf(plan: Plan): Job[] {
@@ -55,7 +52,7 @@ function jobsOf(plan: Plan): Job[] {
     hashes.set(folder, known);
     return known;
   };
-  return readingsOf(plan).flatMap((reading) => {
+  return plan.readings.flatMap((reading) => {
     const model = plan.models.find(({ name }) => name === reading.model)!;
     return Array.from({ length: seedsOf(model, plan.sizes) }, (_, i) => i + 1).flatMap((seed) => {
       const weights = hashOf(weightsOf(plan, model, seed));
@@ -177,7 +174,7 @@ export async function withModel<T>(device: Device, folder: string, body: (model:
 export async function scoreReadings(plan: Plan): Promise<ReadingResult[]> {
   const real = new Map((await chosenRealFlags(plan.sizes.real)).map((flag) => [flag.id, flag]));
   const jobs = jobsOf(plan);
-  return readingsOf(plan).map(({ name, title, model, decoder }) => ({
+  return plan.readings.map(({ name, title, model, decoder }) => ({
     name,
     title,
     model,
@@ -213,7 +210,7 @@ const columnsOf = <Names extends string>(
 
 export function scoreRepairs(plan: Plan): RepairResult[] {
   const jobs = repairJobs(plan);
-  return readingsOf(plan).flatMap((reading) => {
+  return plan.readings.flatMap((reading) => {
     const own = jobs.filter((job) => job.reading.name === reading.name);
     const outcomes = own.map(({ path }) => (resumeJsonLines(path) as RepairOutcome[]).slice(0, plan.sizes.repairs));
     const kinds = outcomes[0]?.map(({ kind }) => kind);

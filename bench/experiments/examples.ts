@@ -3,7 +3,7 @@ import { tokenizerFor } from "../../src/cli/usage.ts";
 import { specialTokens, type Tokenizer } from "../../src/model/tokenizer.ts";
 import { captionImages, captionLength, type CaptionStep } from "../../src/sample/caption.ts";
 import type { Device } from "../../src/tensor/index.ts";
-import { chosenRealFlags, decoders, pixelsOf, readingsOf, withModel } from "./evaluate.ts";
+import { chosenRealFlags, decoders, pixelsOf, withModel } from "./evaluate.ts";
 import type { Example, ShownStep } from "./results.ts";
 import { modelOf } from "./rows.ts";
 import { type Plan, weightsOf } from "./train.ts";
@@ -23,7 +23,7 @@ export async function drawExamples(plan: Plan, device: Device): Promise<Example[
     ...SHOWN_REAL.filter((id) => real.some((flag) => flag.id === id)),
   ];
   const columns: Example["captions"][number][][] = [];
-  for (const { name, title, model, decoder } of readingsOf(plan)) {
+  for (const { name, title, model, decoder } of plan.readings) {
     if (!SHOWN_READINGS.includes(name)) continue;
     const folder = weightsOf(plan, modelOf(model), 1);
     const tokenizer = tokenizerFor(folder);

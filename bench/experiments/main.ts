@@ -14,8 +14,8 @@ import { evaluate, scoreReadings, scoreRepairs } from "./evaluate.ts";
 import { drawExamples } from "./examples.ts";
 import { speedFigures } from "./figures.ts";
 import { reportPage } from "./page.ts";
-import { readResults, type Results, writeResults } from "./results.ts";
-import { models, presets, type Sizes } from "./rows.ts";
+import { joinResults, parseJoin, readResults, type Results, writeResults } from "./results.ts";
+import { models, presets, type Reading, readings, type Sizes } from "./rows.ts";
 import { markdown, tablesOf } from "./tables.ts";
 import { modelsFor, type Plan, trainModels, weightsHash, weightsOf } from "./train.ts";
 
@@ -28,6 +28,8 @@ there is not made again. Results, tables, figures and the HTML report are in the
   --preset NAME         small (default), or nano: everything in a minute, to see that it works
   --base DIR            the base that all models begin with (default: the shipped base; nano trains its own)
   --only LIST           models that take part, with all they are made from: ${models.map(({ name }) => name).join(", ")}
+  --readings LIST       what is measured of them (default: all): ${readings.map(({ name }) => name).join(", ")}
+  --with FILE=LIST      readings of an earlier results.json, with the same base and sizes, beside them; may be given again
   --seeds N             of the models that the relations are about (default 3); --ablation-seeds N of the others (1)
   --base-steps N        train a base of so many steps instead of taking one
   --stage1-steps N      default 3000;  --stage2-steps N (1000);  --drafts N, flags a round (1000);  --batch N (16)
@@ -42,6 +44,8 @@ const options = {
   preset: { type: "string" },
   base: { type: "string" },
   only: { type: "string" },
+  readings: { type: "string" },
+  with: { type: "string", multiple: true },
   seeds: { type: "string" },
   "ablation-seeds": { type: "string" },
   "base-steps": { type: "string" },
@@ -83,7 +87,19 @@ function planOf(values: Values): Plan {
   const base = values.base ?? (preset === "small" && sizes.baseSteps === 0 ? shippedBase : undefined);
   const all = models.filter(({ smallOnly }) => preset === "small" || !smallOnly).map(({ name }) => name);
   const only = values.only?.split(",").map((name) => name.trim()) ?? all;
-  return { out: values.out ?? "runs/experiments", sizes, base, models: modelsFor(only) };
+  const taking = modelsFor(only);
+  const possible = readings.filter(({ model }) => taking.some(({ name }) => name === model));
+  const wanted = values.readings === undefined ? possible : readingsNamed(values.readings.split(","), possible);
+  return { out: values.out ?? "runs/experiments", sizes, base, models: taking, readings: wanted };
+}
+
+function readingsNamed(names: readonly string[], possible: readonly Reading[]): readonly Reading[] {
+  const unknown = names.filter((name) => !possible.some((reading) => reading.name === name));
+  if (unknown.length)
+    throw new RediffError(
+      `--readings: there is no ${unknown.join(", ")} among the models that take part. Their readings are ${possible.map(({ name }) => name).join(", ")}.`,
+    );
+  return possible.filter(({ name }) => names.includes(name));
 }
 
 const ascending = (speeds: readonly number[]): number[] => [...new Set(speeds)].sort((a, b) => a - b);
@@ -112,13 +128,20 @@ async function main(): Promise<void> {
   const { values } = parse(process.argv.slice(2), options);
   if (values.help) return console.log(HELP);
   const plan = planOf(values);
+  const joins = (values.with ?? []).map(parseJoin);
   const path = join(plan.out, "results.json");
   if (!values["report-only"]) {
     await keepPlan(plan);
     if (!(await trainModels(plan))) return console.log("Stopped. The same command goes on.");
     await writeResults(path, await measure(plan));
   }
-  await report(plan.out, readResults(path));
+  const results = joinResults(
+    readResults(path),
+    joins,
+    readings.map(({ name }) => name),
+  );
+  if (joins.length) await writeResults(path, results);
+  await report(plan.out, results);
 }
 
 async function measure(plan: Plan): Promise<Results> {

@@ -71,6 +71,62 @@ export interface Results {
   readonly readings: readonly ReadingResult[];
   readonly repairs: readonly RepairResult[];
   readonly examples: readonly Example[];
+  /** Readings that an earlier run measured, with the commit of that run. */
+  readonly joined?: readonly { readonly commit: string; readonly readings: readonly string[] }[];
+}
+
+/** Readings to take from another results file. */
+export interface Join {
+  readonly path: string;
+  readonly readings: readonly string[];
+}
+
+/** `PATH=a,b`. Throws RediffError on anything else. */
+export function parseJoin(text: string): Join {
+  const [, path, names] = /^(.+)=([^=]+)$/.exec(text) ?? [];
+  if (path === undefined || names === undefined)
+    throw new RediffError(`--with is FILE=READINGS, as in results.json=base,mask; it is ${text}.`, { with: text });
+  return { path, readings: names.split(",") };
+}
+
+/** What two runs must share for their captions to be of the same pictures, by models trained alike. */
+const COMMON = ["preset", "stage1Steps", "stage2Steps", "drafts", "batch", "flags", "repairs", "real"] as const;
+
+/**
+ * Results with readings of an earlier run beside them, in the order of `names`. Throws RediffError where the earlier run had another
+ * base or other sizes, or has no such reading or not all speeds.
+ */
+export function joinResults(results: Results, joins: readonly Join[], names: readonly string[]): Results {
+  let [readings, repairs] = [results.readings, results.repairs];
+  const joined: { commit: string; readings: readonly string[] }[] = [];
+  for (const join of joins) {
+    const earlier = readResults(join.path);
+    const differing = COMMON.filter((size) => earlier.sizes[size] !== results.sizes[size]);
+    if (earlier.base !== results.base || differing.length)
+      throw new RediffError(`${join.path} cannot be joined: it has another ${differing.join(", ") || "base"}.`, {
+        path: join.path,
+      });
+    for (const name of join.readings) {
+      const found = earlier.readings.find((reading) => reading.name === name);
+      const cells = results.sizes.speeds.map((n) => found?.cells.find(({ tokensPerStep }) => tokensPerStep === n));
+      if (!found || !cells.every((cell) => cell !== undefined))
+        throw new RediffError(
+          `${join.path} has no ${name} at ${results.sizes.speeds.join(", ")} tokens a step; it has ${earlier.readings.map((reading) => reading.name).join(", ")} at ${earlier.sizes.speeds.join(", ")}.`,
+          { path: join.path },
+        );
+      readings = [...readings.filter((reading) => reading.name !== name), { ...found, cells }];
+    }
+    const others = repairs.filter(({ reading }) => !join.readings.includes(reading));
+    repairs = [...others, ...earlier.repairs.filter(({ reading }) => join.readings.includes(reading))];
+    joined.push({ commit: earlier.commit, readings: join.readings });
+  }
+  const place = (name: string): number => names.indexOf(name);
+  return {
+    ...results,
+    readings: readings.toSorted((a, b) => place(a.name) - place(b.name)),
+    repairs: repairs.toSorted((a, b) => place(a.reading) - place(b.reading)),
+    ...(joined.length && { joined }),
+  };
 }
 
 export const writeResults = (path: string, results: Results): Promise<void> =>

@@ -13,7 +13,16 @@ import { parseSafetensors } from "../../src/model/safetensors.ts";
 import { openDevice, RediffError } from "../../src/tensor/index.ts";
 import { createTrainer, defaultTrainOptions } from "../../src/train/base.ts";
 import { defaultStage1Options } from "../../src/train/stage1.ts";
-import { type Model, modelOf, type ModelName, models, seedsOf, type Sizes, type Stage2Training } from "./rows.ts";
+import {
+  type Model,
+  modelOf,
+  type ModelName,
+  models,
+  type Reading,
+  seedsOf,
+  type Sizes,
+  type Stage2Training,
+} from "./rows.ts";
 
 /** Where things are, and how large they are. */
 export interface Plan {
@@ -23,6 +32,8 @@ export interface Plan {
   readonly base: string | undefined;
   /** The models that take part. */
   readonly models: readonly Model[];
+  /** The readings of them that are measured. */
+  readonly readings: readonly Reading[];
 }
 
 /** The models of these names with all that they are made from. Throws RediffError on a name that is none. */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { Results } from "../../bench/experiments/results.ts";
+import { joinResults, parseJoin, type Results } from "../../bench/experiments/results.ts";
 import { modelOf, models, readings } from "../../bench/experiments/rows.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -96,9 +96,40 @@ test("one command trains, measures, judges and draws; again, it does none of it 
   assert.equal(read("tables.md"), tables);
 });
 
+test("readings of an earlier run stand beside this one's, if it had the same base and sizes", () => {
+  const whole = results();
+  const names = whole.readings.map(({ name }) => name);
+  const path = join(out, "results.json");
+  const own = {
+    ...whole,
+    commit: "now",
+    readings: whole.readings.filter(({ name }) => name === "rediff"),
+    repairs: whole.repairs.filter(({ reading }) => reading === "rediff"),
+  };
+  const joined = joinResults(own, [parseJoin(`${path}=base,stage1`)], names);
+  assert.deepEqual(
+    joined.readings,
+    whole.readings.filter(({ name }) => ["base", "stage1", "rediff"].includes(name)),
+  );
+  assert.deepEqual(
+    joined.repairs.map(({ reading }) => reading),
+    ["stage1", "rediff"],
+  );
+  assert.deepEqual(joined.joined, [{ commit: whole.commit, readings: ["base", "stage1"] }]);
+  for (const [results, spec, pattern] of [
+    [{ ...own, base: "another" }, `${path}=base`, /it has another base/],
+    [{ ...own, sizes: { ...own.sizes, flags: 9 } }, `${path}=base`, /it has another flags/],
+    [own, `${path}=gone`, /has no gone at 4, 8 tokens a step; it has base, /],
+    [{ ...own, sizes: { ...own.sizes, speeds: [3] } }, `${path}=base`, /has no base at 3/],
+  ] as const)
+    assert.throws(() => joinResults(results, [parseJoin(spec)], names), { message: pattern });
+  assert.throws(() => parseJoin("results.json"), { message: /--with is FILE=READINGS/ });
+});
+
 test("bad options are refused in a line", async () => {
   for (const [args, pattern] of [
     [["--only", "stage9"], /There is no model stage9; there are base, mask/],
+    [["--only", "base", "--readings", "rediff"], /there is no rediff among the models.*base, base-refine/],
     [["--flags", "many"], /--flags must be a whole number/],
     [["--real", "some"], /--real must be one of all, train/],
     [["--report-only", "--out", join(folder, "nothing")], /There are no results in .*Run `npm run experiments` first/],
