@@ -69,6 +69,8 @@ export class Recorder {
   readonly #slotBytes: number;
   readonly #params: GPUBuffer;
   readonly #staging: Uint32Array<ArrayBuffer>;
+  /** The dynamic offset of the next dispatch, as the API takes it without a new array. */
+  readonly #slotOffset = new Uint32Array(1);
   readonly #bindGroups = new Map<string, GPUBindGroup>();
   #list: Command[] = [];
   #tail: Promise<void> = Promise.resolve();
@@ -100,11 +102,12 @@ export class Recorder {
     label: string,
   ): void {
     const { source } = kernel;
-    const bound = source.bindings.map(({ name }) => {
+    const bound: Block[] = [];
+    for (const { name } of source.bindings) {
       const block = blocks[name];
       if (!block) throw new ShapeError(`${source.name}.wgsl: no buffer given for binding \`${name}\`.`, { name });
-      return block;
-    });
+      bound.push(block);
+    }
     const [x, y = 1, z = 1] = typeof workgroups === "number" ? [workgroups] : workgroups;
     const limit = this.#gpu.limits.maxComputeWorkgroupsPerDimension;
     if (Math.max(x, y, z) > limit)
@@ -193,6 +196,8 @@ export class Recorder {
     const gpu = this.#gpu;
     let encoder: GPUCommandEncoder | undefined;
     let pass: GPUComputePassEncoder | undefined;
+    /** What the pass has, so that it is not told again: each call into the browser or Dawn costs some microseconds. */
+    let pipeline: GPUComputePipeline | undefined;
     let slot = 0;
     const clock = this.#times && new Stopwatch(gpu, this.#times, SLOTS / 2);
     const reads: Promise<void>[] = [];
@@ -221,12 +226,20 @@ export class Recorder {
         if (!kernel.pipeline) continue; // Its error has been reported, and the next await throws it.
         if (clock) {
           pass?.end();
-          pass = encoder.beginComputePass({ label, timestampWrites: clock.next(label) });
-        } else pass ??= encoder.beginComputePass();
-        pass.setPipeline(kernel.pipeline);
-        if (params) this.#staging.set(params, (slot * this.#slotBytes) / 4);
-        pass.setBindGroup(0, this.#bindGroup(kernel, blocks), params ? [slot++ * this.#slotBytes] : []);
-        pass.dispatchWorkgroups(...workgroups);
+          pass = undefined;
+        }
+        if (!pass) {
+          pass = encoder.beginComputePass(clock && { label, timestampWrites: clock.next(label) });
+          pipeline = undefined;
+        }
+        if (pipeline !== kernel.pipeline) pass.setPipeline((pipeline = kernel.pipeline));
+        const group = this.#bindGroup(kernel, blocks);
+        if (params) {
+          this.#slotOffset[0] = slot++ * this.#slotBytes;
+          this.#staging.set(params, this.#slotOffset[0] / 4);
+          pass.setBindGroup(0, group, this.#slotOffset, 0, 1);
+        } else pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2]);
         this.counters.dispatches++;
       } else {
         pass?.end();

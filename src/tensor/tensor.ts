@@ -221,7 +221,8 @@ export function scope<R>(device: Device, body: () => R): R {
     for (const tensor of tensorsIn(result)) {
       if (made.delete(tensor)) device.scopes.at(-1)?.add(tensor);
     }
-    for (const tensor of made) tensor.dispose();
+    // Newest first: blocks then join the sorted pool at its end.
+    for (const tensor of [...made].reverse()) tensor.dispose();
   };
   let result: R;
   try {
