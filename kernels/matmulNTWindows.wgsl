@@ -66,7 +66,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 }
 
 // sum[l] += the product of row l, which lane l holds, with w. Written out: a loop here is not unrolled, and
-// then the sums live in indexed memory and everything is three times slower.
+// then the sums live in indexed memory and everything is three times slower. On lavapipe a shuffle is one instruction, a
+// broadcast three.
 fn addRows(sum: ptr<function, array<vec4f, 8>>, rows: vec4f, w: mat4x4f) {
   (*sum)[0] += subgroupShuffle(rows, 0u) * w;
   (*sum)[1] += subgroupShuffle(rows, 1u) * w;

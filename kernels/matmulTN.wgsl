@@ -65,7 +65,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(subgroup_invocation_id) la
 }
 
 // sum[l] += the product of row l, which lane l holds, with w. Written out: a loop here is not unrolled, and
-// then the sums live in indexed memory and everything is three times slower.
+// then the sums live in indexed memory and everything is three times slower. On lavapipe a shuffle is one instruction, a
+// broadcast three.
 fn addRows(sum: ptr<function, array<vec4f, 8>>, rows: vec4f, w: mat4x4f) {
   (*sum)[0] += w * subgroupShuffle(rows, 0u);
   (*sum)[1] += w * subgroupShuffle(rows, 1u);
