@@ -50,9 +50,10 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
       { layout: "NT", batch: 1, shared: true, M: 70, N: 132, K: 36, variant: "tiled32" },
       { layout: "TN", batch: 2, shared: true, M: 33, N: 65, K: 37, variant: "padded" },
       { layout: "TN", batch: 2, shared: false, M: 34, N: 66, K: 37, variant: "tiled32" },
-      // One window for all of b, and several of them; the last one ends where b ends.
+      // One dispatch, with windows that begin at aligned places and between them; and two dispatches, the last one smaller.
       { layout: "NT", batch: 1, shared: true, M: 37, N: 128, K: 128, variant: "windows" },
       { layout: "NT", batch: 1, shared: true, M: 244, N: 132, K: 132, variant: "windows" },
+      { layout: "NT", batch: 1, shared: true, M: 68, N: 132, K: 516, variant: "windows" },
       { layout: "NN", batch: 1, shared: true, M: 513, N: 64, K: 256, variant: "windows" },
       // Four windows: quarters that overlap, rows that begin between aligned places, and c summed by two dispatches.
       { layout: "TN", batch: 1, shared: true, M: 36, N: 132, K: 130, variant: "windows" },
