@@ -8,6 +8,7 @@ import type { ParameterSpec } from "../nn/parameters.ts";
 import { createParameters, disposeParameters } from "../nn/parameters.ts";
 import type { WeightStorage } from "../nn/weight.ts";
 import type { Device, Tensor } from "../tensor/index.ts";
+import { parsePinpoints } from "./anyResolution.ts";
 import { preset, type RediffConfig } from "./config.ts";
 import {
   inFolder,
@@ -19,14 +20,14 @@ import {
   writeSafetensors,
 } from "./files.ts";
 import { checkFit } from "./fit.ts";
-import { loadForUse, loadParameters, type NameOf } from "./loadParameters.ts";
+import { loadForUse, loadParameters, type OpenModel } from "./loadParameters.ts";
 import { parameterSpecs } from "./parameterSpecs.ts";
 import { isPublished } from "./published/config.ts";
 import { openPublishedModel } from "./published/load.ts";
 import type { AnyRediff, Rediff } from "./rediff.ts";
 import { CheckpointError, parseJson, parseSafetensors, type StoredFile } from "./safetensors.ts";
 import { f32ToStored, storedToF32, type WeightDtype } from "./storedValues.ts";
-import { openTensorFile, type TensorFile } from "./tensorFile.ts";
+import { openTensorFile } from "./tensorFile.ts";
 
 /** Saves weights for use: `config.json` and `model.safetensors` in `folder`, f16 by default. */
 export async function saveModel(
@@ -110,18 +111,14 @@ export function learnedToRevise(folder: string): boolean {
   const { file } = openModel(folder);
   file.close();
   const { options } = file.metadata;
-  return options !== undefined && "recipe" in (parseJson(options, `metadata of ${folder}`) as object);
-}
-
-interface OpenModel {
-  readonly config: RediffConfig;
-  readonly file: TensorFile;
-  readonly specs: readonly ParameterSpec[];
-  readonly nameOf: NameOf;
+  if (options === undefined) return false;
+  // Others may write metadata of that name too, and of any form.
+  const given = parseJson(options, `metadata of ${folder}`);
+  return typeof given === "object" && given !== null && "recipe" in given;
 }
 
 /** Reads headers, and checks that they fit the config. */
-function openModel(folder: string): OpenModel {
+export function openModel(folder: string): OpenModel {
   const path = join(folder, "config.json");
   if (!existsSync(path))
     throw new CheckpointError(
@@ -147,7 +144,9 @@ function checkConfig(given: unknown, path: string): RediffConfig {
   const wrong = [...differences(given, preset("nano"), "")];
   if (wrong.length)
     throw new CheckpointError(`${path} does not describe a model: ${wrong.join("; ")}.`, { path, wrong });
-  return given as RediffConfig;
+  const config = given as RediffConfig;
+  if (config.tiling) parsePinpoints(config.tiling.pinpoints, config.vision.imageSize);
+  return config;
 }
 
 /** Fields of `like` that `given` lacks or has with another type, and sizes that are no positive numbers. */

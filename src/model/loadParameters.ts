@@ -2,12 +2,21 @@
 import { createParameters, createWeights, type Parameters, type ParameterSpec, isMatrix } from "../nn/parameters.ts";
 import type { Weight, WeightStorage } from "../nn/weight.ts";
 import { type Device, sizeOf, tensor } from "../tensor/index.ts";
+import type { RediffConfig } from "./config.ts";
 import { CheckpointError, type StoredTensor } from "./safetensors.ts";
 import { storedToF32 } from "./storedValues.ts";
 import type { TensorFile } from "./tensorFile.ts";
 
 /** Under which name a parameter is stored. */
 export type NameOf = (name: string) => string;
+
+/** A checkpoint whose headers have been read and checked: all that loading needs. Close `file` when done. */
+export interface OpenModel {
+  readonly config: RediffConfig;
+  readonly file: TensorFile;
+  readonly specs: readonly ParameterSpec[];
+  readonly nameOf: NameOf;
+}
 
 /** The parameters of `specs` as trainable leaves, in f32. Names and shapes have been checked. */
 export const loadParameters = (
