@@ -16,6 +16,7 @@ import { parseSafetensors, formatSafetensors, type StoredTensor } from "../src/m
 import { embedSequences } from "../src/model/sequence.ts";
 import { noGrad, openDevice, scope } from "../src/tensor/index.ts";
 import { rediff, refused } from "./support/command.ts";
+import { writePng } from "./support/pictures.ts";
 
 interface Run {
   readonly decoder: "mask" | "refine";
@@ -122,6 +123,54 @@ test("prompts with their image tokens are the released code's", async () => {
     assert.ok(Math.abs(projected - projection) < 1e-5 * norm, `${projected} is not ${projection}`);
   }
   await device.close();
+});
+
+test("what a picture says of transparency is dropped as the released code drops it, and else lies over white", async () => {
+  const kind = { depth: 8, interlaced: false } as const;
+  const drawn = (colour: 2 | 6): string => {
+    const path = join(scratch, `colour${colour}.png`);
+    const sample = (x: number, y: number, c: number) => (c === 3 ? 40 * (x % 5) : (9 * x + 5 * y + 70 * c) % 256);
+    writeFileSync(path, writePng(40, 30, { ...kind, colour }, sample));
+    return path;
+  };
+  const ids = async (picture: string, preset: string) => {
+    const given = ["--checkpoint", golden, "--preset", preset, "--tokens", "16", "--tokens-per-step", "4", "--json"];
+    const { out, error } = await rediff("caption", picture, ...given);
+    return (JSON.parse(out || error) as { ids: number[] }).ids;
+  };
+  const [opaque, transparent] = [drawn(2), drawn(6)];
+  assert.deepEqual(await ids(transparent, "reference"), await ids(opaque, "reference"));
+  assert.notDeepEqual(await ids(transparent, "fixed"), await ids(opaque, "fixed"));
+});
+
+test("a published folder drafts captions of one's own pictures, tiled and with its own prompt", async () => {
+  const pictures = mkdtempSync(join(scratch, "pictures-"));
+  for (const name of ["photo.png", "photo.jpg"]) cpSync(join(golden, name), join(pictures, name));
+  const out = join(scratch, "drafts.jsonl");
+  const list = join(pictures, "pictures.json");
+  const pairs = ["photo.png", "photo.jpg"].map((image) => ({
+    image,
+    conversations: [
+      { from: "human", value: "<image>\nWhat is it?" },
+      { from: "gpt", value: "A photo." },
+    ],
+  }));
+  writeFileSync(list, JSON.stringify(pairs));
+  const made = await rediff(
+    ...["draft", "--checkpoint", golden, "--data", list, "--decoder", "mask", "--tokens-per-step", "32"],
+    ...["--dtype", "int8", "--out", out],
+  );
+  assert.equal(made.code, 0, made.error);
+  const drafts = readFileSync(out, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { ids: number[] });
+  assert.equal(drafts.length, 2);
+  const alone = await rediff(
+    ...["caption", join(golden, "photo.png"), "--checkpoint", golden, "--preset", "fixed", "--decoder", "mask"],
+    ...["--tokens-per-step", "32", "--dtype", "int8", "--json"],
+  );
+  assert.deepEqual(drafts[0]!.ids, (JSON.parse(alone.out) as { ids: number[] }).ids);
 });
 
 /** A copy of the golden folder without some files, and with others. */

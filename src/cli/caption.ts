@@ -136,7 +136,9 @@ export async function run(args: readonly string[]): Promise<void> {
   });
   const asked = askAbout(paths.length, values.prompt);
   const prompt = promptFor(checkpoint, tokenizer, asked, preset === "reference" ? "reference" : "fixed");
-  const pictures = await Promise.all(paths.map((path) => readImage(path)));
+  // The released code drops what pictures say of transparency.
+  const transparency = preset === "reference" ? "dropped" : "white";
+  const pictures = await Promise.all(paths.map((path) => readImage(path, transparency)));
   const picture = pictures.reduce((sum, { width, height }) => sum + tokensOfPicture([width, height], config), 0);
 
   const device = await openDevice();
