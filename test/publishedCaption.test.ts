@@ -156,20 +156,15 @@ test("a published folder drafts captions of one's own pictures, tiled and with i
     ],
   }));
   writeFileSync(list, JSON.stringify(pairs));
-  const made = await rediff(
-    ...["draft", "--checkpoint", golden, "--data", list, "--decoder", "mask", "--tokens-per-step", "32"],
-    ...["--dtype", "int8", "--out", out],
-  );
+  const options = ["--checkpoint", golden, "--decoder", "mask", "--tokens-per-step", "32", "--dtype", "int8"];
+  const made = await rediff("draft", ...options, "--data", list, "--out", out);
   assert.equal(made.code, 0, made.error);
   const drafts = readFileSync(out, "utf8")
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line) as { ids: number[] });
   assert.equal(drafts.length, 2);
-  const alone = await rediff(
-    ...["caption", join(golden, "photo.png"), "--checkpoint", golden, "--preset", "fixed", "--decoder", "mask"],
-    ...["--tokens-per-step", "32", "--dtype", "int8", "--json"],
-  );
+  const alone = await rediff("caption", join(golden, "photo.png"), ...options, "--preset", "fixed", "--json");
   assert.deepEqual(drafts[0]!.ids, (JSON.parse(alone.out) as { ids: number[] }).ids);
 });
 
