@@ -21,7 +21,7 @@ export { assembleModel, assembleModelAs, openPublished } from "./model/published
 export { CheckpointError } from "./model/safetensors.ts";
 export { canvasLogits, IMAGE } from "./model/sequence.ts";
 export { loadTokenizer, type Tokenizer, TokenizerError } from "./model/tokenizer.ts";
-export { type Caption, captionImages, type CaptionOptions } from "./sample/caption.ts";
+export { answerPrompt, type Caption, captionImages, type CaptionOptions } from "./sample/caption.ts";
 export { Change, type DecodeOptions, type Decoder, type DecodeRequest, type DecodeResult } from "./sample/decoder.ts";
 export { maskPredict } from "./sample/maskPredict.ts";
 export { type SamplerName, samplers } from "./sample/presets.ts";

@@ -3,17 +3,21 @@
  * (test/goldens/llavaFolder.py), and what is wrong with a folder is said in one sentence.
  */
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { tokenizerFor } from "../src/cli/usage.ts";
 import { readImage } from "../src/data/image.ts";
 import { loadModel } from "../src/model/checkpoint.ts";
 import { encodePicture } from "../src/model/encodePicture.ts";
 import { speaksLlava } from "../src/model/published/conversation.ts";
 import { parseSafetensors, formatSafetensors, type StoredTensor } from "../src/model/safetensors.ts";
+import { chatPrompt } from "../src/model/prompt.ts";
 import { embedSequences } from "../src/model/sequence.ts";
+import { answerPrompt } from "../src/sample/caption.ts";
+import { samplers } from "../src/sample/presets.ts";
 import { noGrad, openDevice, scope } from "../src/tensor/index.ts";
 import { rediff, refused } from "./support/command.ts";
 import { writePng } from "./support/pictures.ts";
@@ -166,6 +170,53 @@ test("a published folder drafts captions of one's own pictures, tiled and with i
   assert.equal(drafts.length, 2);
   const alone = await rediff("caption", join(golden, "photo.png"), ...options, "--preset", "fixed", "--json");
   assert.deepEqual(drafts[0]!.ids, (JSON.parse(alone.out) as { ids: number[] }).ids);
+});
+
+describe("a language model alone", () => {
+  /** The golden folder's, as LLaDA and ProSeCo are published: with its tokenizer, without tower and projector. */
+  function textAlone(): string {
+    const copy = mkdtempSync(join(scratch, "text-"));
+    for (const name of ["tokenizer.json", "tokenizer_config.json"]) cpSync(join(golden, name), join(copy, name));
+    const given = json("config.json");
+    const kept = Object.entries(given).filter(([name]) => !/^(mm_|image_|vision_config)/.test(name));
+    writeFileSync(join(copy, "config.json"), JSON.stringify({ ...Object.fromEntries(kept), model_type: "llada" }));
+    const tensors = readdirSync(golden)
+      .filter((name) => name.endsWith(".safetensors"))
+      .flatMap((name) => [...parseSafetensors(readFileSync(join(golden, name)), name).tensors.values()])
+      .filter(({ name }) => !/vision_tower|mm_projector|image_newline/.test(name));
+    writeFileSync(join(copy, "model.safetensors"), formatSafetensors(tensors, {}));
+    return copy;
+  }
+
+  test("answers a question without a picture, in its own prompt, in any storage", async () => {
+    const alone = textAlone();
+    const asked = ["--prompt", "Which is older?", "--tokens", "16", "--steps", "4", "--json"];
+    const answer = async (...more: string[]) => {
+      const { code, out, error } = await rediff("caption", "--checkpoint", alone, ...asked, ...more);
+      assert.equal(code, 0, error);
+      return JSON.parse(out) as { prompt: number[]; ids: number[]; tokens: number };
+    };
+    const { prompt, ids } = await answer();
+    const tokenizer = tokenizerFor(golden);
+    assert.deepEqual(prompt, chatPrompt(tokenizer, [{ role: "user", text: "Which is older?" }]));
+    const device = await openDevice();
+    const whole = loadModel(device, golden);
+    const options = { preset: "reference", canvas: 16, tokensPerStep: 4 } as const;
+    const same = await answerPrompt(whole, tokenizer, prompt, samplers.reference.decoder("mask"), options);
+    assert.deepEqual(ids, [...same.ids]);
+    await device.close();
+    assert.equal((await answer("--dtype", "int4")).ids.length, 16);
+    assert.equal((await answer("--decoder", "correct", "--correct-passes", "1")).ids.length, 16);
+  });
+
+  test("sees no pictures, and says what would", async () => {
+    refused(
+      await rediff("caption", photo, "--checkpoint", textAlone()),
+      /holds a language model alone, and pictures take both\. `rediff export .* --tower/,
+    );
+    refused(await rediff("caption", "--checkpoint", golden), /--prompt alone, or up to 3 .*; 0 were given/);
+    refused(await rediff("caption", "--prompt", "<image>?", "--checkpoint", golden), /it has 1 for 0/);
+  });
 });
 
 /** A copy of the golden folder without some files, and with others. */

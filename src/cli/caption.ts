@@ -1,10 +1,12 @@
 /** `rediff caption PICTURE…`: one caption, as text or as JSON. */
 import { readImage } from "../data/image.ts";
 import { tokensOfPicture } from "../model/anyResolution.ts";
-import { checkpointConfig, learnedToRevise } from "../model/checkpoint.ts";
-import { askAbout } from "../model/prompt.ts";
+import { checkpointConfig, languageConfig, learnedToRevise } from "../model/checkpoint.ts";
+import { hasVision } from "../model/config.ts";
+import { askAbout, captionPrompt } from "../model/prompt.ts";
 import { speaksLlava } from "../model/published/conversation.ts";
-import { captionPictures } from "../sample/caption.ts";
+import { answerPrompt, type Caption, type CaptionOptions, captionPictures } from "../sample/caption.ts";
+import type { Decoder } from "../sample/decoder.ts";
 import { decoderKinds, type SamplerName, samplerNames, samplers } from "../sample/presets.ts";
 import { remaskings } from "../sample/reference.ts";
 import { blockSteps } from "../sample/referenceDecoder.ts";
@@ -21,11 +23,12 @@ import {
   UsageError,
   wholeNumber,
 } from "./usage.ts";
-import { loadToUse, weightChoice, weightOptions } from "./weights.ts";
+import { loadLanguageToUse, loadToUse, weightChoice, weightOptions } from "./weights.ts";
 
-const help = `rediff caption PICTURE... [options]
+const help = `rediff caption [PICTURE...] [options]
 
-Describes a PNG, JPEG or WebP picture, or answers a question about up to three. The shipped model knows flags.
+Describes a PNG, JPEG or WebP picture, or answers a question about up to three. The shipped model knows flags. Without a picture it
+answers --prompt, as LLaDA's and ProSeCo's folders do, which have no eyes (for ProSeCo add --decoder correct).
 --checkpoint takes the published folders of LLaDA-V and ReDiff too: with their prompt, tiles and sampler, as generate_demo.py of
 either calls them (128 tokens in 128 steps; for ReDiff add --decoder refine).
 
@@ -90,9 +93,9 @@ export async function run(args: readonly string[]): Promise<void> {
     true,
   );
   if (values.help) return console.log(help);
-  if (paths.length < 1 || paths.length > MOST_PICTURES)
+  if (paths.length > MOST_PICTURES || (paths.length < 1 && values.prompt === undefined))
     throw new UsageError(
-      `caption takes one picture, or up to ${MOST_PICTURES} with a question about them; ${paths.length} were given. See \`rediff caption --help\`.`,
+      `caption takes one picture, --prompt alone, or up to ${MOST_PICTURES} with a question about them; ${paths.length} were given. See \`rediff caption --help\`.`,
     );
   const weights = weightChoice(values);
   const decode = decodeOptions(values);
@@ -117,7 +120,7 @@ export async function run(args: readonly string[]): Promise<void> {
 
   // Everything that a folder's headers can contradict, before its weights are read.
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
-  const config = checkpointConfig(checkpoint);
+  const config = paths.length ? checkpointConfig(checkpoint) : languageConfig(checkpoint);
   const tokenizer = tokenizerFor(checkpoint);
   const isLlava = speaksLlava(checkpoint);
   const decoder = oneOf("decoder", values.decoder, learnedToRevise(checkpoint) ? "refine" : "mask", decoderKinds);
@@ -135,17 +138,28 @@ export async function run(args: readonly string[]): Promise<void> {
     tokens: given.tokens ?? config.text.canvas,
   });
   const asked = askAbout(paths.length, values.prompt);
-  const prompt = promptFor(checkpoint, tokenizer, asked, preset === "reference" ? "reference" : "fixed");
+  const prompt = hasVision(config)
+    ? promptFor(checkpoint, tokenizer, asked, preset === "reference" ? "reference" : "fixed")
+    : captionPrompt(tokenizer, asked);
   // The released code drops what pictures say of transparency.
   const transparency = preset === "reference" ? "dropped" : "white";
   const pictures = await Promise.all(paths.map((path) => readImage(path, transparency)));
-  const picture = pictures.reduce((sum, { width, height }) => sum + tokensOfPicture([width, height], config), 0);
 
   const device = await openDevice();
   try {
     const cache = decode.cache === "prompt";
-    const decoding = { batch: 1, prompt: prompt.length, picture, canvas: pace.canvas, cache };
-    const model = await loadToUse(device, checkpoint, weights, decoding);
+    const decoding = { batch: 1, prompt: prompt.length, canvas: pace.canvas, cache };
+    /** Loads, so that what follows is the caption alone. */
+    const load = async (): Promise<(decoder: Decoder, options: CaptionOptions) => Promise<Caption>> => {
+      if (!pictures.length || !hasVision(config)) {
+        const model = await loadLanguageToUse(device, checkpoint, weights, decoding);
+        return (...how) => answerPrompt(model, tokenizer, prompt, ...how);
+      }
+      const picture = pictures.reduce((sum, { width, height }) => sum + tokensOfPicture([width, height], config), 0);
+      const model = await loadToUse(device, checkpoint, weights, { ...decoding, picture });
+      return (...how) => captionPictures(model, tokenizer, pictures, ...how);
+    };
+    const decoded = await load();
     const rules = { gate, remasking, ...correction, ...(given.steps ? { steps: given.steps } : {}) };
     const sampler = samplers[preset].decoder(decoder, rules);
     const stops = values.stop && { stops: values.stop };
@@ -154,7 +168,7 @@ export async function run(args: readonly string[]): Promise<void> {
     let first: number | undefined;
     const onStep = () => void (first ??= performance.now());
     const watched = values.timing ? { ...options, onStep } : options;
-    const caption = await captionPictures(model, tokenizer, pictures, sampler, watched);
+    const caption = await decoded(sampler, watched);
     const ms = performance.now() - started;
     if (first !== undefined) console.error(timing(started, first, started + ms, caption.steps));
     if (!values.json) return console.log(caption.text);

@@ -1,8 +1,9 @@
 /** In which storage a command that only uses weights holds them: as asked, or the most exact that fits. */
 import { pictureTokens } from "../model/anyResolution.ts";
-import { checkpointConfig, loadModelAs } from "../model/checkpoint.ts";
+import { checkpointConfig, languageConfig, loadLanguageModelAs, loadModelAs } from "../model/checkpoint.ts";
+import type { LanguageConfig } from "../model/config.ts";
 import { checkFits, fittingStorage, inGB, type Machine, memoryNeed, type Workload } from "../model/memory.ts";
-import type { AnyRediff } from "../model/rediff.ts";
+import type { AnyRediff, LanguageModel } from "../model/rediff.ts";
 import { type WeightStorage, weightStorages } from "../nn/weight.ts";
 import type { Device } from "../tensor/index.ts";
 import { decimal, oneOf } from "./usage.ts";
@@ -56,17 +57,26 @@ export async function loadToUse(
   choice: WeightChoice,
   decoding: Decoding,
 ): Promise<AnyRediff> {
-  return loadModelAs(device, folder, storageFor(device, folder, choice, decoding));
+  const config = checkpointConfig(folder);
+  const workload = { picture: pictureTokens(config).most, ...decoding };
+  return loadModelAs(device, folder, storageFor(device, config, choice, workload));
 }
+
+/** `loadToUse` of a folder that may hold a language model alone, to use without pictures. */
+export const loadLanguageToUse = async (
+  device: Device,
+  folder: string,
+  choice: WeightChoice,
+  decoding: Omit<Decoding, "picture">,
+): Promise<LanguageModel> =>
+  loadLanguageModelAs(device, folder, storageFor(device, languageConfig(folder), choice, { ...decoding, picture: 0 }));
 
 function storageFor(
   device: Device,
-  folder: string,
+  config: LanguageConfig,
   { storage, memory }: WeightChoice,
-  decoding: Decoding,
+  workload: Workload,
 ): WeightStorage {
-  const config = checkpointConfig(folder);
-  const workload = { picture: pictureTokens(config).most, ...decoding };
   const machine = { ...machineOf(device.gpu, device.isSoftware, memory), maxBindingBytes: device.maxBindingBytes };
   if (storage !== "auto") {
     checkFits(memoryNeed(config, storage, workload, machine.maxBindingBytes), machine);

@@ -9,7 +9,7 @@ import { createParameters, disposeParameters } from "../nn/parameters.ts";
 import type { WeightStorage } from "../nn/weight.ts";
 import type { Device, Tensor } from "../tensor/index.ts";
 import { parsePinpoints } from "./anyResolution.ts";
-import { preset, type RediffConfig } from "./config.ts";
+import { type LanguageConfig, preset, type RediffConfig } from "./config.ts";
 import {
   inFolder,
   type PendingTensor,
@@ -23,8 +23,8 @@ import { checkFit } from "./fit.ts";
 import { loadForUse, loadParameters, type OpenModel } from "./loadParameters.ts";
 import { parameterSpecs } from "./parameterSpecs.ts";
 import { isPublished } from "./published/config.ts";
-import { openPublishedModel } from "./published/load.ts";
-import type { AnyRediff, Rediff } from "./rediff.ts";
+import { openPublishedLanguage, openPublishedModel } from "./published/load.ts";
+import type { AnyRediff, LanguageModel, Rediff } from "./rediff.ts";
 import { CheckpointError, parseJson, parseSafetensors, type StoredFile } from "./safetensors.ts";
 import { f32ToStored, storedToF32, type WeightDtype } from "./storedValues.ts";
 import { openTensorFile } from "./tensorFile.ts";
@@ -99,6 +99,30 @@ export async function loadModelAs(device: Device, folder: string, storage: Weigh
   }
 }
 
+/** `loadModelAs` of a folder that may hold a language model alone (LLaDA, ProSeCo), which answers questions without pictures. */
+export async function loadLanguageModelAs(
+  device: Device,
+  folder: string,
+  storage: WeightStorage,
+): Promise<LanguageModel> {
+  const { config, file, specs, nameOf } = openLanguageModel(folder);
+  try {
+    return { device, config, parameters: await loadForUse(device, file, specs, nameOf, storage) };
+  } finally {
+    file.close();
+  }
+}
+
+/** As `checkpointConfig`, of a folder that may hold a language model alone. */
+export function languageConfig(folder: string): LanguageConfig {
+  const { config, file } = openLanguageModel(folder);
+  file.close();
+  return config;
+}
+
+const openLanguageModel = (folder: string): OpenModel<LanguageConfig> =>
+  isPublished(configOf(folder)) ? openPublishedLanguage(folder) : openModel(folder);
+
 /** The config of a folder whose headers fit it, without its weights. */
 export function checkpointConfig(folder: string): RediffConfig {
   const { config, file } = openModel(folder);
@@ -108,7 +132,7 @@ export function checkpointConfig(folder: string): RediffConfig {
 
 /** Whether the weights of a folder were trained to revise (Stage I or II), as `saveModel` wrote it. Of published ones nothing is known. */
 export function learnedToRevise(folder: string): boolean {
-  const { file } = openModel(folder);
+  const { file } = openLanguageModel(folder);
   file.close();
   const { options } = file.metadata;
   if (options === undefined) return false;
@@ -119,15 +143,9 @@ export function learnedToRevise(folder: string): boolean {
 
 /** Reads headers, and checks that they fit the config. */
 export function openModel(folder: string): OpenModel {
-  const path = join(folder, "config.json");
-  if (!existsSync(path))
-    throw new CheckpointError(
-      `A checkpoint is a folder with config.json and model.safetensors; ${path} cannot be read: there is no such file.`,
-      { path },
-    );
-  const given = readJson(path);
+  const given = configOf(folder);
   if (isPublished(given)) return openPublishedModel(folder);
-  const config = checkConfig(given, path);
+  const config = checkConfig(given, join(folder, "config.json"));
   const specs = parameterSpecs(config);
   const file = openTensorFile(folder, inFolder(folder));
   try {
@@ -138,6 +156,16 @@ export function openModel(folder: string): OpenModel {
     throw error;
   }
   return { config, file, specs, nameOf: (name) => name };
+}
+
+function configOf(folder: string): unknown {
+  const path = join(folder, "config.json");
+  if (!existsSync(path))
+    throw new CheckpointError(
+      `A checkpoint is a folder with config.json and model.safetensors; ${path} cannot be read: there is no such file.`,
+      { path },
+    );
+  return readJson(path);
 }
 
 function checkConfig(given: unknown, path: string): RediffConfig {

@@ -2,7 +2,7 @@
 import { createParameters, createWeights, type Parameters, type ParameterSpec, isMatrix } from "../nn/parameters.ts";
 import type { Weight, WeightStorage } from "../nn/weight.ts";
 import { type Device, LimitError, sizeOf, tensor } from "../tensor/index.ts";
-import type { RediffConfig } from "./config.ts";
+import type { LanguageConfig, RediffConfig } from "./config.ts";
 import { inGB } from "./memory.ts";
 import { CheckpointError, type StoredTensor } from "./safetensors.ts";
 import { storedToF32 } from "./storedValues.ts";
@@ -12,8 +12,8 @@ import type { TensorFile } from "./tensorFile.ts";
 export type NameOf = (name: string) => string;
 
 /** A checkpoint whose headers have been read and checked: all that loading needs. Close `file` when done. */
-export interface OpenModel {
-  readonly config: RediffConfig;
+export interface OpenModel<Config extends LanguageConfig = RediffConfig> {
+  readonly config: Config;
   readonly file: TensorFile;
   readonly specs: readonly ParameterSpec[];
   readonly nameOf: NameOf;

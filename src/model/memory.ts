@@ -2,8 +2,8 @@
 import { isMatrix } from "../nn/parameters.ts";
 import { rowRanges, storedBytes, type WeightStorage, weightStorages } from "../nn/weight.ts";
 import { LimitError, OutOfMemoryError, sizeOf } from "../tensor/index.ts";
-import { imageTokens, patchCells, type RediffConfig } from "./config.ts";
-import { parameterSpecs, PROJECTOR, VISION } from "./parameterSpecs.ts";
+import { hasVision, imageTokens, type LanguageConfig, patchCells, type RediffConfig } from "./config.ts";
+import { languageSpecs, parameterSpecs, PROJECTOR, VISION } from "./parameterSpecs.ts";
 
 /** What of an adapter, and of the machine, decides. */
 export interface Machine {
@@ -44,19 +44,25 @@ export interface MemoryNeed {
 
 const F32 = 4;
 
-/** Bytes that decoding takes. `maxBindingBytes` decides how weights, and the rows of an MLP, are split. */
+/** Bytes that decoding takes, with pictures or, of a language model alone, without. `maxBindingBytes` decides how weights, and the rows of an MLP, are split. */
 export function memoryNeed(
-  config: RediffConfig,
+  config: LanguageConfig,
   storage: WeightStorage,
   workload: Workload,
   maxBindingBytes = Infinity,
 ): MemoryNeed {
   const { text } = config;
-  const { batch: B, prompt, picture = imageTokens(config.vision), canvas = text.canvas, cache = false } = workload;
+  const {
+    batch: B,
+    prompt,
+    picture = hasVision(config) ? imageTokens(config.vision) : 0,
+    canvas = text.canvas,
+    cache = false,
+  } = workload;
   let weights = 0;
   const split: { name: string; parts: number }[] = [];
   const buffers: { name: string; bytes: number }[] = [];
-  for (const spec of parameterSpecs(config)) {
+  for (const spec of languageSpecs(config)) {
     const [rows, ...rest] = spec.shape as [number, ...number[]];
     const columns = sizeOf(rest);
     if (!isMatrix(spec)) {
@@ -71,7 +77,7 @@ export function memoryNeed(
 
   const rows = B * (picture + prompt + canvas);
   // Tiled pictures are encoded one after the other and four views at a time, square ones all at once.
-  const each = Math.ceil(picture / imageTokens(config.vision));
+  const each = hasVision(config) ? Math.ceil(picture / imageTokens(config.vision)) : 0;
   const views = config.tiling ? Math.min(4, each) : B * each;
   const logits = B * canvas * text.vocabulary * F32;
   const isSplit = (part: string): boolean => split.some(({ name }) => name.includes(part));
@@ -94,7 +100,11 @@ export function memoryNeed(
     storage,
     weights,
     cache: cache ? 2 * text.layers * B * (picture + prompt) * text.width * F32 : 0,
-    activations: Math.max(layer, rows * F32 * 5 * text.width + heads * logits, visionPeak(views, config)),
+    activations: Math.max(
+      layer,
+      rows * F32 * 5 * text.width + heads * logits,
+      hasVision(config) ? visionPeak(views, config) : 0,
+    ),
     largest: buffers.reduce((most, buffer) => (buffer.bytes > most.bytes ? buffer : most)),
     split,
     get total() {
@@ -172,7 +182,7 @@ export function checkFits(need: MemoryNeed, machine: Machine): void {
  * Throws LimitError, or OutOfMemoryError where memory is all that is missing, with what is against each storage.
  */
 export function fittingStorage(
-  config: RediffConfig,
+  config: LanguageConfig,
   workload: Workload,
   machine: Machine,
 ): { need: MemoryNeed; against: string[] } {

@@ -1,7 +1,16 @@
 /** Every parameter of the model: its name in Hugging Face checkpoints (field names of LLaDA-V), its shape, its first values. */
 import type { ParameterSpec } from "../nn/parameters.ts";
 import { randomStream, RediffError, sizeOf } from "../tensor/index.ts";
-import { checkStem, imageTokens, patchCells, type RediffConfig, type TextConfig, type VisionConfig } from "./config.ts";
+import {
+  checkStem,
+  hasVision,
+  imageTokens,
+  type LanguageConfig,
+  patchCells,
+  type RediffConfig,
+  type TextConfig,
+  type VisionConfig,
+} from "./config.ts";
 
 export const VISION = "model.vision_tower.vision_tower.vision_model.";
 export const PROJECTOR = "model.mm_projector.";
@@ -14,6 +23,10 @@ export const parameterSpecs = (config: RediffConfig): ParameterSpec[] => [
   ...projectorSpecs(config),
   ...textSpecs(config.text),
 ];
+
+/** Those of a language model that may have no eyes. */
+export const languageSpecs = (config: LanguageConfig): ParameterSpec[] =>
+  hasVision(config) ? parameterSpecs(config) : textSpecs(config.text);
 
 const linear = (name: string, out: number, into: number): ParameterSpec[] => [
   { name: `${name}.weight`, shape: [out, into] },

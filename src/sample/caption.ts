@@ -1,9 +1,9 @@
 /** From pixels to captions: encode the picture once, decode the canvas, read the text off it. */
 import { encodePictures, type Image } from "../model/encodePicture.ts";
 import { askAbout, captionPrompt } from "../model/prompt.ts";
-import type { AnyRediff } from "../model/rediff.ts";
+import type { AnyRediff, LanguageModel } from "../model/rediff.ts";
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
-import { noGrad, scope, ShapeError } from "../tensor/index.ts";
+import { noGrad, scope, ShapeError, type Tensor } from "../tensor/index.ts";
 import type { DecodeOptions, DecodeStep, Decoder } from "./decoder.ts";
 import { type SamplerName, samplers } from "./presets.ts";
 
@@ -57,7 +57,7 @@ export function captionImages(
   return decodeCaptions(
     model,
     tokenizer,
-    pictures,
+    () => encodePictures(model, pictures),
     pictures.map(() => prompt),
     decoder,
     options,
@@ -73,15 +73,28 @@ export async function captionPictures(
   options: CaptionOptions,
 ): Promise<Caption> {
   const prompt = options.prompt ?? captionPrompt(tokenizer, askAbout(pictures.length));
-  const [caption] = await decodeCaptions(model, tokenizer, pictures, [prompt], decoder, options);
+  const encode = () => encodePictures(model, pictures);
+  const [caption] = await decodeCaptions(model, tokenizer, encode, [prompt], decoder, options);
   return caption!;
 }
 
-/** The captions that follow the prompts, one for each, about pictures in the order of their places. */
-async function decodeCaptions(
-  model: AnyRediff,
+/** What a model, also one without eyes, says to a prompt without pictures. */
+export async function answerPrompt(
+  model: LanguageModel,
   tokenizer: Tokenizer,
-  pictures: readonly Image[],
+  prompt: readonly number[],
+  decoder: Decoder,
+  options: Omit<CaptionOptions, "prompt">,
+): Promise<Caption> {
+  const [answer] = await decodeCaptions(model, tokenizer, () => [], [prompt], decoder, options);
+  return answer!;
+}
+
+/** The captions that follow the prompts, one for each. `encode` makes the image tokens, in the order of their places. */
+async function decodeCaptions(
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  encode: () => readonly Tensor[],
   prompts: readonly (readonly number[])[],
   decoder: Decoder,
   { history = false, onStep, preset = "fixed", ends = samplers[preset].ends, stops, draft, ...options }: CaptionOptions,
@@ -101,7 +114,7 @@ async function decodeCaptions(
   const result = await noGrad(device, () =>
     scope(device, async () => {
       const request = {
-        images: encodePictures(model, pictures),
+        images: encode(),
         prompts,
         maskId: idOf(specialTokens.mask),
         stops: stops?.map((text) => withSpecials(text, tokenizer)) ?? [[idOf(specialTokens.turnEnd)]],

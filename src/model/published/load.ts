@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { ParameterSpec } from "../../nn/parameters.ts";
 import type { WeightStorage } from "../../nn/weight.ts";
 import type { Device } from "../../tensor/index.ts";
-import type { RediffConfig } from "../config.ts";
+import type { LanguageConfig, RediffConfig } from "../config.ts";
 import { inFolder, readJson } from "../files.ts";
 import { checkFit } from "../fit.ts";
 import { loadForUse, loadParameters, type OpenModel } from "../loadParameters.ts";
@@ -63,6 +63,23 @@ export function openPublished(folder: string): PublishedFolder {
   return { config, file, stored, unused };
 }
 
+/** A published model with eyes or without, checked. Throws CheckpointError with every name that does not fit, and for a tower alone. */
+export function openPublishedLanguage(folder: string): OpenModel<LanguageConfig> {
+  const opened = openPublished(folder);
+  const { name, text, vision } = opened.config;
+  if (vision || !text) {
+    opened.file.close();
+    return openPublishedModel(folder);
+  }
+  try {
+    const specs = textSpecs(text);
+    return { config: { name, text }, file: opened.file, specs, nameOf: checkedNames(opened, specs, folder) };
+  } catch (error) {
+    opened.file.close();
+    throw error;
+  }
+}
+
 /** A published model that has eyes, checked. Throws CheckpointError for a part alone, and with every name that does not fit. */
 export function openPublishedModel(folder: string): OpenModel {
   const opened = openPublished(folder);
@@ -70,7 +87,7 @@ export function openPublishedModel(folder: string): OpenModel {
     const { name, text, vision, tiling } = opened.config;
     if (!text || !vision)
       throw new CheckpointError(
-        `${folder} holds ${text ? "a language model" : "a vision tower"} alone, and a model takes both. \`rediff export --checkpoint LANGUAGE_MODEL --tower VISION_TOWER --out DIR\` puts them together, with a new projector between; so does assembleModel(device, { text, vision }).`,
+        `${folder} holds ${text ? "a language model" : "a vision tower"} alone, and pictures take both. \`rediff export --checkpoint LANGUAGE_MODEL --tower VISION_TOWER --out DIR\` puts them together, with a new projector between; so does assembleModel(device, { text, vision }).`,
         { folder },
       );
     const config = { name, vision, ...(tiling ? { tiling } : {}), text };
