@@ -35,7 +35,7 @@ export function checkFit(
         list("Missing", missing) +
         list("Unexpected", unexpected) +
         list("Of another shape", misshapen) +
-        list("Of a type that holds no weights", mistyped),
+        list("Neither floats (F32, F16, BF16, F64) nor I8, so no weights", mistyped),
       { path, missing, unexpected, misshapen, mistyped },
     );
 }

@@ -75,7 +75,7 @@ function checkRange(values: Float32Array, { name, shape }: StoredTensor, storage
   for (let i = 0; i < values.length; i++)
     if (!(Math.abs(values[i]!) <= limit))
       throw new CheckpointError(
-        `Tensor ${name} has a value of ${values[i]} (row ${Math.floor(i / sizeOf(shape.slice(1)))} of the part read), which ${storage} cannot hold. Load it as f32.`,
+        `Tensor ${name} has a value of ${values[i]} (row ${Math.floor(i / sizeOf(shape.slice(1)))} of the part read), which ${storage} cannot hold. Load it in another storage.`,
         { name, value: values[i], storage },
       );
 }

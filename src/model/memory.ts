@@ -93,6 +93,11 @@ export function memoryNeed(
           isSplit(".layers.0.self_attn.q_proj") ? rows * text.width : 0,
           isSplit(".layers.0.mlp.down_proj") ? inner[0]!.end * text.width : 0,
         ));
+  if (hasVision(config)) {
+    const { imageSize, width } = config.vision;
+    const view = Math.max(3 * imageSize ** 2, imageTokens(config.vision) * width);
+    buffers.push({ name: "views of the vision encoder", bytes: views * view * F32 });
+  }
   buffers.push({ name: "logits of the canvas", bytes: logits });
   buffers.push({ name: "hidden states of the sequence", bytes: rows * text.width * F32 });
   buffers.push({ name: "inner activations of the MLP", bytes: inner[0]!.end * text.mlp * F32 });

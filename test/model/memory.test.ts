@@ -168,6 +168,15 @@ describe("the storage that is chosen", () => {
     assert.deepEqual([small.need.storage, small.against], ["f32", []]);
   });
 
+  test("counts the views of a batch of square pictures, which the encoder sees at once", () => {
+    const { tiling: _, ...square } = config;
+    const batch = { ...workload, picture: 729, batch: 64, canvas: 1, prompt: 1 };
+    assert.throws(
+      () => fittingStorage({ ...square, text: { ...square.text, width: 512 } }, batch, { ...GPU, freeBytes: 800e9 }),
+      /views of the vision encoder take 215\.\d MB in one binding/,
+    );
+  });
+
   test("is none where nothing fits, and what is missing is said of each", () => {
     assert.throws(
       () => chosen(4e9),

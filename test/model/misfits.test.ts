@@ -169,7 +169,7 @@ describe("what does not fit", () => {
     );
     refuses(
       () => assembleModel(device, { text: folder("llada"), vision }),
-      new RegExp(`Of a type that holds no weights \\(1\\): ${name} is I16`),
+      new RegExp(`nor I8, so no weights \\(1\\): ${name} is I16`),
     );
   });
 
