@@ -31,10 +31,11 @@ async function trainingStep(device: Device, seconds: number, rate: number): Prom
 async function decodingStep(device: Device, seconds: number, rate: number): Promise<Row> {
   const config = preset("small");
   const model = createRediff(device, config, 1);
-  const pixels = new Float32Array(3 * config.vision.imageSize ** 2);
+  const S = config.vision.imageSize;
+  const picture = { width: S, height: S, data: new Uint8Array(3 * S * S).fill(128) };
   const tokenizer = tokenizerFor(shippedBase);
   const tokensPerStep = 8;
-  const caption = () => captionImages(model, tokenizer, [pixels], refine, { tokensPerStep });
+  const caption = () => captionImages(model, tokenizer, [picture], refine, { tokensPerStep });
   const { steps } = (await caption())[0]!;
   const params = `small, refine, canvas ${config.text.canvas}, ${tokensPerStep} tokens`;
   const row = await benchStep(device, "decoding step", params, caption, steps, seconds, rate);

@@ -17,11 +17,11 @@ export {
 } from "./model/prompt.ts";
 export { createRediff, disposeRediff, encodeImage, parameterCount, type Rediff } from "./model/rediff.ts";
 export { exportModel, type ExportOptions } from "./model/published/export.ts";
-export { assembleModel, openPublished } from "./model/published/load.ts";
+export { assembleModel, assembleModelAs, openPublished } from "./model/published/load.ts";
 export { CheckpointError } from "./model/safetensors.ts";
 export { canvasLogits, IMAGE } from "./model/sequence.ts";
 export { loadTokenizer, type Tokenizer, TokenizerError } from "./model/tokenizer.ts";
-export { type Caption, captionImages, type CaptionOptions } from "./sample/caption.ts";
+export { answerPrompt, type Caption, captionImages, type CaptionOptions } from "./sample/caption.ts";
 export { Change, type DecodeOptions, type Decoder, type DecodeRequest, type DecodeResult } from "./sample/decoder.ts";
 export { maskPredict } from "./sample/maskPredict.ts";
 export { type SamplerName, samplers } from "./sample/presets.ts";

@@ -17,12 +17,24 @@ test("an 8 GB GPU takes the 8 B model in int4 alone, and each other storage says
   const text = answer({ name: "llada-v-8b", memory: 8e9 }, { ...GPU, freeBytes: 8e9 });
   assert.match(text, /8\.43 billion parameters/);
   assert.match(text, /8\.00 GB, as --memory says/);
-  assert.match(text, /int4 +4\.49 GB +831\.5 MB +392\.\d MB +5\.71 GB +fits/);
-  assert.match(text, /int8 +8\.71 GB .* no: 1\.9\d GB of memory are missing/);
+  assert.match(text, /int4 +4\.49 GB +796\.8 MB – 1\.86 GB +5\.29 GB – 6\.35 GB +fits/);
+  assert.match(text, /int8 +8\.71 GB .* no: 1\.50 GB of memory are missing/);
   assert.match(text, /f16 +16\.87 GB .* no: /);
   assert.match(text, /f32 +33\.74 GB .* no: /);
   assert.match(text, /98 weights are split by rows as they are made, lm_head\.weight into 16 parts/);
-  assert.match(text, /of a picture in 4 tiles and a view, 3645 tokens: 3\.89 GB and/);
+  assert.match(text, /one picture of 1485 tokens \(square, one tile\) to 4341 \(the most that tiles make\)/);
+  assert.match(
+    text,
+    /--cache prompt keeps keys and values besides, 1\.62 GB – 4\.62 GB; with int4: not every picture: for the largest 3\.11 GB/,
+  );
+  // 4,533 rows of 12,288 numbers are 223 MB, which 128 MiB do not bind: they come in two parts.
+  assert.match(text, /bindings the largest in int4 is 111\.7 MB: inner activations of the MLP/);
+});
+
+test("a GPU that takes a square picture and not the largest is told so", () => {
+  const question = { name: "llada-v-8b", storage: "int4", memory: 6e9 } as const;
+  const text = answer(question, { ...GPU, freeBytes: 6e9 });
+  assert.match(text, /5\.29 GB – 6\.35 GB +not every picture: for the largest 347\.3 MB of memory are missing/);
 });
 
 test("what cannot be known is said, and what an adapter lacks", () => {
@@ -45,7 +57,7 @@ test("a small model is made and runs; one that does not fit is refused before an
   const small = { ...GPU, freeBytes: 4e9 };
   await assert.rejects(
     tryModel("llada-v-8b", "int4", small, () => assert.fail("something was made")),
-    /does not fit in int4: 1\.7\d GB of memory are missing \(it needs 5\.7\d GB, 4\.00 GB are free\)/,
+    /does not fit in int4: 1\.29 GB of memory are missing \(it needs 5\.29 GB, 4\.00 GB are free\)/,
   );
 });
 

@@ -3,19 +3,24 @@
  * (test/goldens/llavaFolder.py), and what is wrong with a folder is said in one sentence.
  */
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { tokenizerFor } from "../src/cli/usage.ts";
 import { readImage } from "../src/data/image.ts";
 import { loadModel } from "../src/model/checkpoint.ts";
 import { encodePicture } from "../src/model/encodePicture.ts";
 import { speaksLlava } from "../src/model/published/conversation.ts";
 import { parseSafetensors, formatSafetensors, type StoredTensor } from "../src/model/safetensors.ts";
+import { chatPrompt } from "../src/model/prompt.ts";
 import { embedSequences } from "../src/model/sequence.ts";
+import { answerPrompt } from "../src/sample/caption.ts";
+import { samplers } from "../src/sample/presets.ts";
 import { noGrad, openDevice, scope } from "../src/tensor/index.ts";
 import { rediff, refused } from "./support/command.ts";
+import { writePng } from "./support/pictures.ts";
 
 interface Run {
   readonly decoder: "mask" | "refine";
@@ -122,6 +127,96 @@ test("prompts with their image tokens are the released code's", async () => {
     assert.ok(Math.abs(projected - projection) < 1e-5 * norm, `${projected} is not ${projection}`);
   }
   await device.close();
+});
+
+test("what a picture says of transparency is dropped as the released code drops it, and else lies over white", async () => {
+  const kind = { depth: 8, interlaced: false } as const;
+  const drawn = (colour: 2 | 6): string => {
+    const path = join(scratch, `colour${colour}.png`);
+    const sample = (x: number, y: number, c: number) => (c === 3 ? 40 * (x % 5) : (9 * x + 5 * y + 70 * c) % 256);
+    writeFileSync(path, writePng(40, 30, { ...kind, colour }, sample));
+    return path;
+  };
+  const ids = async (picture: string, preset: string) => {
+    const given = ["--checkpoint", golden, "--preset", preset, "--tokens", "16", "--tokens-per-step", "4", "--json"];
+    const { out, error } = await rediff("caption", picture, ...given);
+    return (JSON.parse(out || error) as { ids: number[] }).ids;
+  };
+  const [opaque, transparent] = [drawn(2), drawn(6)];
+  assert.deepEqual(await ids(transparent, "reference"), await ids(opaque, "reference"));
+  assert.notDeepEqual(await ids(transparent, "fixed"), await ids(opaque, "fixed"));
+});
+
+test("a published folder drafts captions of one's own pictures, tiled and with its own prompt", async () => {
+  const pictures = mkdtempSync(join(scratch, "pictures-"));
+  for (const name of ["photo.png", "photo.jpg"]) cpSync(join(golden, name), join(pictures, name));
+  const out = join(scratch, "drafts.jsonl");
+  const list = join(pictures, "pictures.json");
+  const pairs = ["photo.png", "photo.jpg"].map((image) => ({
+    image,
+    conversations: [
+      { from: "human", value: "<image>\nWhat is it?" },
+      { from: "gpt", value: "A photo." },
+    ],
+  }));
+  writeFileSync(list, JSON.stringify(pairs));
+  const options = ["--checkpoint", golden, "--decoder", "mask", "--tokens-per-step", "32", "--dtype", "int8"];
+  const made = await rediff("draft", ...options, "--data", list, "--out", out);
+  assert.equal(made.code, 0, made.error);
+  const drafts = readFileSync(out, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { ids: number[] });
+  assert.equal(drafts.length, 2);
+  const alone = await rediff("caption", join(golden, "photo.png"), ...options, "--preset", "fixed", "--json");
+  assert.deepEqual(drafts[0]!.ids, (JSON.parse(alone.out) as { ids: number[] }).ids);
+});
+
+describe("a language model alone", () => {
+  /** The golden folder's, as LLaDA and ProSeCo are published: with its tokenizer, without tower and projector. */
+  function textAlone(): string {
+    const copy = mkdtempSync(join(scratch, "text-"));
+    for (const name of ["tokenizer.json", "tokenizer_config.json"]) cpSync(join(golden, name), join(copy, name));
+    const given = json("config.json");
+    const kept = Object.entries(given).filter(([name]) => !/^(mm_|image_|vision_config)/.test(name));
+    writeFileSync(join(copy, "config.json"), JSON.stringify({ ...Object.fromEntries(kept), model_type: "llada" }));
+    const tensors = readdirSync(golden)
+      .filter((name) => name.endsWith(".safetensors"))
+      .flatMap((name) => [...parseSafetensors(readFileSync(join(golden, name)), name).tensors.values()])
+      .filter(({ name }) => !/vision_tower|mm_projector|image_newline/.test(name));
+    writeFileSync(join(copy, "model.safetensors"), formatSafetensors(tensors, {}));
+    return copy;
+  }
+
+  test("answers a question without a picture, in its own prompt, in any storage", async () => {
+    const alone = textAlone();
+    const asked = ["--prompt", "Which is older?", "--tokens", "16", "--steps", "4", "--json"];
+    const answer = async (...more: string[]) => {
+      const { code, out, error } = await rediff("caption", "--checkpoint", alone, ...asked, ...more);
+      assert.equal(code, 0, error);
+      return JSON.parse(out) as { prompt: number[]; ids: number[]; tokens: number };
+    };
+    const { prompt, ids } = await answer();
+    const tokenizer = tokenizerFor(golden);
+    assert.deepEqual(prompt, chatPrompt(tokenizer, [{ role: "user", text: "Which is older?" }]));
+    const device = await openDevice();
+    const whole = loadModel(device, golden);
+    const options = { preset: "reference", canvas: 16, tokensPerStep: 4 } as const;
+    const same = await answerPrompt(whole, tokenizer, prompt, samplers.reference.decoder("mask"), options);
+    assert.deepEqual(ids, [...same.ids]);
+    await device.close();
+    assert.equal((await answer("--dtype", "int4")).ids.length, 16);
+    assert.equal((await answer("--decoder", "correct", "--correct-passes", "1")).ids.length, 16);
+  });
+
+  test("sees no pictures, and says what would", async () => {
+    refused(
+      await rediff("caption", photo, "--checkpoint", textAlone()),
+      /holds a language model alone, and pictures take both\. `rediff export .* --tower/,
+    );
+    refused(await rediff("caption", "--checkpoint", golden), /--prompt alone, or up to 3 .*; 0 were given/);
+    refused(await rediff("caption", "--prompt", "<image>?", "--checkpoint", golden), /it has 1 for 0/);
+  });
 });
 
 /** A copy of the golden folder without some files, and with others. */

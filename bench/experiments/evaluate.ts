@@ -4,13 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { realFlags, type RealFlag } from "../../src/data/realFlags.ts";
+import { realFlagImage, realFlags, type RealFlag } from "../../src/data/realFlags.ts";
 import { tokenizerFor } from "../../src/cli/usage.ts";
 import { captionAll } from "../../src/eval/captions.ts";
 import { captureScore } from "../../src/eval/capture.ts";
 import { countCaption, countNames } from "../../src/eval/counts.ts";
-import { holdOutFlag, holdOutPixels } from "../../src/eval/flags.ts";
-import { realPixels } from "../../src/eval/realFlags.ts";
+import { holdOutFlag, holdOutPicture } from "../../src/eval/flags.ts";
+import type { Image } from "../../src/data/resize.ts";
 import { repair, type RepairOutcome, repairTasks } from "../../src/eval/repair.ts";
 import { loadModel } from "../../src/model/checkpoint.ts";
 import { disposeRediff, type Rediff } from "../../src/model/rediff.ts";
@@ -68,16 +68,11 @@ function jobsOf(plan: Plan): Job[] {
 export const chosenRealFlags = async (which: Sizes["real"]): Promise<readonly RealFlag[]> =>
   which === "none" ? [] : realFlags(which === "all" ? undefined : which);
 
-/** Pixels of a hold-out flag, or of a real one among `real`. */
-export const pixelsOf =
+/** The picture of a hold-out flag, S pixels a side, or of a real one among `real`. */
+export const pictureOf =
   (real: readonly RealFlag[]) =>
-  async (flag: Flag, S: number): Promise<Float32Array> =>
-    typeof flag === "number"
-      ? holdOutPixels(flag, S)
-      : realPixels(
-          real.find(({ id }) => id === flag)!,
-          S,
-        );
+  async (flag: Flag, S: number): Promise<Image> =>
+    typeof flag === "number" ? holdOutPicture(flag, S) : realFlagImage(real.find(({ id }) => id === flag)!);
 
 /** Makes the captions and the repairs that are missing. */
 export async function evaluate(plan: Plan, device: Device): Promise<void> {
@@ -101,7 +96,7 @@ export async function evaluate(plan: Plan, device: Device): Promise<void> {
       for (const { reading, seed, tokensPerStep, path, flags } of own) {
         const write = jsonLines(path);
         let done = 0;
-        await captionAll(model, tokenizerFor(folder), decoders[reading.decoder], flags, pixelsOf(real), {
+        await captionAll(model, tokenizerFor(folder), decoders[reading.decoder], flags, pictureOf(real), {
           tokensPerStep,
           batch: sizes.evalBatch,
           onBatch: (batch, texts) => {

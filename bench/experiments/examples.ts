@@ -1,9 +1,10 @@
 /** Captions of a few pictures step by step, for Figures 3 and 4. */
 import { tokenizerFor } from "../../src/cli/usage.ts";
+import type { Image } from "../../src/data/resize.ts";
 import { specialTokens, type Tokenizer } from "../../src/model/tokenizer.ts";
 import { captionImages, captionLength, type CaptionStep } from "../../src/sample/caption.ts";
 import type { Device } from "../../src/tensor/index.ts";
-import { chosenRealFlags, decoders, pixelsOf, withModel } from "./evaluate.ts";
+import { chosenRealFlags, decoders, pictureOf, withModel } from "./evaluate.ts";
 import type { Example, ShownStep } from "./results.ts";
 import { modelOf } from "./rows.ts";
 import { type Plan, weightsOf } from "./train.ts";
@@ -28,10 +29,10 @@ export async function drawExamples(plan: Plan, device: Device): Promise<Example[
     const folder = weightsOf(plan, modelOf(model), 1);
     const tokenizer = tokenizerFor(folder);
     const captions = await withModel(device, folder, async (loaded) => {
-      const draw = pixelsOf(real);
-      const pixels: Float32Array[] = [];
-      for (const flag of flags) pixels.push(await draw(flag, loaded.config.vision.imageSize));
-      return captionImages(loaded, tokenizer, pixels, decoders[decoder], {
+      const draw = pictureOf(real);
+      const pictures: Image[] = [];
+      for (const flag of flags) pictures.push(await draw(flag, loaded.config.vision.imageSize));
+      return captionImages(loaded, tokenizer, pictures, decoders[decoder], {
         tokensPerStep: TOKENS_PER_STEP,
         history: true,
       });

@@ -1,10 +1,12 @@
 /** `rediff caption PICTURE…`: one caption, as text or as JSON. */
 import { readImage } from "../data/image.ts";
-import { checkpointConfig, learnedToRevise, loadModel, loadModelAs } from "../model/checkpoint.ts";
-import { askAbout, captionPrompt, llavaPrompt } from "../model/prompt.ts";
+import { tokensOfPicture } from "../model/anyResolution.ts";
+import { checkpointConfig, languageConfig, learnedToRevise } from "../model/checkpoint.ts";
+import { hasVision } from "../model/config.ts";
+import { askAbout, captionPrompt } from "../model/prompt.ts";
 import { speaksLlava } from "../model/published/conversation.ts";
-import { weightStorages } from "../nn/weight.ts";
-import { captionPictures } from "../sample/caption.ts";
+import { answerPrompt, type Caption, type CaptionOptions, captionPictures } from "../sample/caption.ts";
+import type { Decoder } from "../sample/decoder.ts";
 import { decoderKinds, type SamplerName, samplerNames, samplers } from "../sample/presets.ts";
 import { remaskings } from "../sample/reference.ts";
 import { blockSteps } from "../sample/referenceDecoder.ts";
@@ -15,20 +17,24 @@ import {
   decodeOptions,
   oneOf,
   parse,
+  promptFor,
   shippedCheckpoint,
   tokenizerFor,
   UsageError,
   wholeNumber,
 } from "./usage.ts";
+import { loadLanguageToUse, loadToUse, weightChoice, weightOptions } from "./weights.ts";
 
-const help = `rediff caption PICTURE... [options]
+const help = `rediff caption [PICTURE...] [options]
 
-Describes a PNG, JPEG or WebP picture, or answers a question about up to three. The shipped model knows flags.
+Describes a PNG, JPEG or WebP picture, or answers a question about up to three. The shipped model knows flags. Without a picture it
+answers --prompt, as LLaDA's and ProSeCo's folders do, which have no eyes (for ProSeCo add --decoder correct).
 --checkpoint takes the published folders of LLaDA-V and ReDiff too: with their prompt, tiles and sampler, as generate_demo.py of
 either calls them (128 tokens in 128 steps; for ReDiff add --decoder refine).
 
   --checkpoint DIR       folder with config.json, safetensors and, if published, tokenizer.json (default: the shipped one)
-  --dtype TYPE           matrices as f32 (default), f16, int8 or int4
+  --dtype TYPE           matrices as f32, f16, int8 or int4; auto (default): the first of these that fits
+  --memory GB            what your GPU has, for --dtype auto; WebGPU does not tell, and 8 are assumed
   --prompt TEXT          the question (default "Please describe the image in detail."); <image> in it is a picture's place
   --decoder NAME         refine (section 3.4; default for our weights that were trained to revise, as the shipped ones), mask, or
                          correct: mask prediction that looks again at all it has written, as ProSeCo
@@ -62,7 +68,7 @@ export async function run(args: readonly string[]): Promise<void> {
     args,
     {
       checkpoint: { type: "string" },
-      dtype: { type: "string" },
+      ...weightOptions,
       prompt: { type: "string" },
       decoder: { type: "string" },
       preset: { type: "string" },
@@ -87,11 +93,11 @@ export async function run(args: readonly string[]): Promise<void> {
     true,
   );
   if (values.help) return console.log(help);
-  if (paths.length < 1 || paths.length > MOST_PICTURES)
+  if (paths.length > MOST_PICTURES || (paths.length < 1 && values.prompt === undefined))
     throw new UsageError(
-      `caption takes one picture, or up to ${MOST_PICTURES} with a question about them; ${paths.length} were given. See \`rediff caption --help\`.`,
+      `caption takes one picture, --prompt alone, or up to ${MOST_PICTURES} with a question about them; ${paths.length} were given. See \`rediff caption --help\`.`,
     );
-  const storage = oneOf("dtype", values.dtype, "f32", weightStorages);
+  const weights = weightChoice(values);
   const decode = decodeOptions(values);
   const temperature = decimal("temperature", values.temperature, 0, { max: 100 });
   const seed = wholeNumber("seed", values.seed, 0, { min: 0, max: 2 ** 31 });
@@ -111,11 +117,10 @@ export async function run(args: readonly string[]): Promise<void> {
     tokensPerStep: wholeNumber("tokens-per-step", values["tokens-per-step"], 1, { max: 4096 }),
     block: decode.block,
   };
-  const pictures = await Promise.all(paths.map((path) => readImage(path)));
 
   // Everything that a folder's headers can contradict, before its weights are read.
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
-  const { text } = checkpointConfig(checkpoint);
+  const config = paths.length ? checkpointConfig(checkpoint) : languageConfig(checkpoint);
   const tokenizer = tokenizerFor(checkpoint);
   const isLlava = speaksLlava(checkpoint);
   const decoder = oneOf("decoder", values.decoder, learnedToRevise(checkpoint) ? "refine" : "mask", decoderKinds);
@@ -128,15 +133,33 @@ export async function run(args: readonly string[]): Promise<void> {
     throw new UsageError("--gate and --ends are ours; the released code (--preset reference) has neither.");
   if ((preset !== "reference" || decoder === "correct") && (values.remasking ?? values.stop) !== undefined)
     throw new UsageError("--remasking and --stop belong to --preset reference, with --decoder mask or refine.");
-  const pace = paceOf(decoder === "correct" ? "reference" : preset, { ...given, tokens: given.tokens ?? text.canvas });
+  const pace = paceOf(decoder === "correct" ? "reference" : preset, {
+    ...given,
+    tokens: given.tokens ?? config.text.canvas,
+  });
   const asked = askAbout(paths.length, values.prompt);
-  const prompt = isLlava
-    ? llavaPrompt(tokenizer, asked, preset === "reference" ? "reference" : "fixed")
+  const prompt = hasVision(config)
+    ? promptFor(checkpoint, tokenizer, asked, preset === "reference" ? "reference" : "fixed")
     : captionPrompt(tokenizer, asked);
+  // The released code drops what pictures say of transparency.
+  const transparency = preset === "reference" ? "dropped" : "white";
+  const pictures = await Promise.all(paths.map((path) => readImage(path, transparency)));
 
   const device = await openDevice();
   try {
-    const model = storage === "f32" ? loadModel(device, checkpoint) : await loadModelAs(device, checkpoint, storage);
+    const cache = decode.cache === "prompt";
+    const decoding = { batch: 1, prompt: prompt.length, canvas: pace.canvas, cache };
+    /** Loads, so that what follows is the caption alone. */
+    const load = async (): Promise<(decoder: Decoder, options: CaptionOptions) => Promise<Caption>> => {
+      if (!pictures.length || !hasVision(config)) {
+        const model = await loadLanguageToUse(device, checkpoint, weights, decoding);
+        return (...how) => answerPrompt(model, tokenizer, prompt, ...how);
+      }
+      const picture = pictures.reduce((sum, { width, height }) => sum + tokensOfPicture([width, height], config), 0);
+      const model = await loadToUse(device, checkpoint, weights, { ...decoding, picture });
+      return (...how) => captionPictures(model, tokenizer, pictures, ...how);
+    };
+    const decoded = await load();
     const rules = { gate, remasking, ...correction, ...(given.steps ? { steps: given.steps } : {}) };
     const sampler = samplers[preset].decoder(decoder, rules);
     const stops = values.stop && { stops: values.stop };
@@ -145,7 +168,7 @@ export async function run(args: readonly string[]): Promise<void> {
     let first: number | undefined;
     const onStep = () => void (first ??= performance.now());
     const watched = values.timing ? { ...options, onStep } : options;
-    const caption = await captionPictures(model, tokenizer, pictures, sampler, watched);
+    const caption = await decoded(sampler, watched);
     const ms = performance.now() - started;
     if (first !== undefined) console.error(timing(started, first, started + ms, caption.steps));
     if (!values.json) return console.log(caption.text);

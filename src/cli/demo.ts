@@ -5,12 +5,10 @@
  */
 import { resolve } from "node:path";
 import { realFlagImage, realFlags } from "../data/realFlags.ts";
-import { toPixels } from "../data/resize.ts";
-import { loadModel } from "../model/checkpoint.ts";
 import { writeAtomically } from "../model/files.ts";
-import type { Rediff } from "../model/rediff.ts";
+import type { AnyRediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
-import { type Caption, type CaptionStep, captionImages } from "../sample/caption.ts";
+import { type Caption, type CaptionStep, captionPictures } from "../sample/caption.ts";
 import type { Decoder } from "../sample/decoder.ts";
 import { maskPredict } from "../sample/maskPredict.ts";
 import { refine } from "../sample/refine.ts";
@@ -18,7 +16,17 @@ import { openDevice } from "../tensor/index.ts";
 import { adapterLine } from "./adapter.ts";
 import { captionReport, replacedTokens, type ReportedFlag } from "./report.ts";
 import { columns, paint, paintCanvas, rewrite, wrap } from "./terminal.ts";
-import { outFile, parse, shippedBase, shippedCheckpoint, tokenizerFor, UsageError, wholeNumber } from "./usage.ts";
+import {
+  outFile,
+  parse,
+  promptFor,
+  shippedBase,
+  shippedCheckpoint,
+  tokenizerFor,
+  UsageError,
+  wholeNumber,
+} from "./usage.ts";
+import { loadToUse, weightChoice, weightOptions } from "./weights.ts";
 
 const help = `rediff demo [options]
 
@@ -26,6 +34,7 @@ const help = `rediff demo [options]
   --tokens-per-step N    default 8
   --checkpoint DIR       weights that refine (default: the shipped ones)
   --base DIR             weights that predict masks (default: the shipped base, or else those of --checkpoint)
+  --dtype TYPE, --memory GB  as in \`rediff caption\`, of each of the two
   --out FILE             the report (default runs/demo/report.html)`;
 
 type DecoderName = "mask prediction" | "refining";
@@ -38,6 +47,7 @@ export async function run(args: readonly string[]): Promise<void> {
     "tokens-per-step": { type: "string" },
     checkpoint: { type: "string" },
     base: { type: "string" },
+    ...weightOptions,
     out: { type: "string" },
     help: { type: "boolean", short: "h" },
   });
@@ -52,6 +62,7 @@ export async function run(args: readonly string[]): Promise<void> {
       );
     return flag;
   });
+  const weights = weightChoice(values);
   const out = outFile(resolve(values.out ?? "runs/demo/report.html"));
 
   const started = performance.now();
@@ -60,9 +71,12 @@ export async function run(args: readonly string[]): Promise<void> {
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
   const base = values.base ?? values.checkpoint ?? shippedBase;
   const tokenizer = tokenizerFor(checkpoint);
-  const models: Readonly<Record<DecoderName, Rediff>> = {
-    "mask prediction": loadModel(device, base),
-    refining: loadModel(device, checkpoint),
+  const asked = { "mask prediction": promptFor(base, tokenizer), refining: promptFor(checkpoint, tokenizer) };
+  const load = (folder: string, prompt: readonly number[]) =>
+    loadToUse(device, folder, weights, { batch: 1, prompt: prompt.length });
+  const models: Readonly<Record<DecoderName, AnyRediff>> = {
+    "mask prediction": await load(base, asked["mask prediction"]),
+    refining: await load(checkpoint, asked.refining),
   };
   const legend = `${paint("bold", "just committed")}, ${paint("yellow", "replaced by the refining decoder")}, settled`;
   console.log(`${tokensPerStep} tokens a step. Tokens: ${legend}.\n`);
@@ -71,13 +85,12 @@ export async function run(args: readonly string[]): Promise<void> {
   for (const flag of chosen) {
     console.log(`${wrap(`${flag.name} — a person wrote: ${flag.visual}`, columns())}\n`);
     const image = await realFlagImage(flag);
-    const pixelsFor = (model: Rediff) => [toPixels(image, model.config.vision.imageSize)];
     const captions: Partial<Record<DecoderName, Caption>> = {};
     const panels = names.map((name) => ({ title: name, steps: [] as CaptionStep[] }));
     const frame = rewrite();
     for (const [i, name] of names.entries()) {
-      const model = models[name];
-      const [caption] = await captionImages(model, tokenizer, pixelsFor(model), decoders[name], {
+      captions[name] = await captionPictures(models[name], tokenizer, [image], decoders[name], {
+        prompt: asked[name],
         tokensPerStep,
         history: true,
         onStep: ({ canvas, changes }) => {
@@ -85,13 +98,14 @@ export async function run(args: readonly string[]): Promise<void> {
           frame.draw(sideBySide(panels, tokenizer));
         },
       });
-      captions[name] = caption!;
     }
     frame.end(sideBySide(panels, tokenizer));
-    const model = models["mask prediction"];
-    const [slow] = await captionImages(model, tokenizer, pixelsFor(model), maskPredict, { tokensPerStep: 1 });
-    console.log(`${wrap(`mask prediction, 1 token a step: ${slow!.text}`, columns())}\n`);
-    shown.push({ flag, captions, slow: slow!.text });
+    const slow = await captionPictures(models["mask prediction"], tokenizer, [image], maskPredict, {
+      prompt: asked["mask prediction"],
+      tokensPerStep: 1,
+    });
+    console.log(`${wrap(`mask prediction, 1 token a step: ${slow.text}`, columns())}\n`);
+    shown.push({ flag, captions, slow: slow.text });
   }
 
   await writeAtomically(out, await captionReport(shown, tokenizer, tokensPerStep));

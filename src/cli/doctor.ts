@@ -10,9 +10,10 @@ import { openDevice } from "../tensor/index.ts";
 import { prepareDriver } from "../tensor/softwareDriver.ts";
 import { measureMatmul } from "./adapter.ts";
 import { weightStorages } from "../nn/weight.ts";
-import { describeModel, machineOf, type ModelQuestion, tryModel } from "./doctorModel.ts";
+import { describeModel, type ModelQuestion, tryModel } from "./doctorModel.ts";
 import { paint } from "./terminal.ts";
-import { decimal, oneOf, parse, UsageError } from "./usage.ts";
+import { oneOf, parse, UsageError } from "./usage.ts";
+import { machineOf, memoryOption } from "./weights.ts";
 
 /** One measured number, such as { name: "copy", value: 17.2, unit: "GB/s" }. */
 export interface Speed {
@@ -71,7 +72,7 @@ export async function run(args: readonly string[]): Promise<void> {
     model: {
       name,
       ...(dtype === undefined ? {} : { storage: oneOf("dtype", dtype, "f32", weightStorages) }),
-      ...(memory === undefined ? {} : { memory: decimal("memory", memory, 8, { min: 0.1, max: 1e4 }) * 1e9 }),
+      memory: memoryOption(memory),
       run: isRun,
     },
   });

@@ -1,11 +1,13 @@
 /** `rediff doctor --model NAME`: in which storage a model would fit on this machine, and why not in the others. */
-import { imageTokens, preset, type RediffConfig } from "../model/config.ts";
-import { checkFits, inGB, type Machine, memoryNeed, obstacle, stepFlops } from "../model/memory.ts";
+import { pictureTokens } from "../model/anyResolution.ts";
+import { preset, type RediffConfig } from "../model/config.ts";
+import { checkFits, inGB, type Machine, type MemoryNeed, memoryNeed, obstacle, stepFlops } from "../model/memory.ts";
+import { encodePicture } from "../model/encodePicture.ts";
 import { createRandomModel } from "../model/randomModel.ts";
-import { type AnyRediff, disposeRediff, encodeImage, parameterCount } from "../model/rediff.ts";
+import { type AnyRediff, disposeRediff, parameterCount } from "../model/rediff.ts";
 import { canvasLogits, IMAGE } from "../model/sequence.ts";
 import { createWeight, disposeWeight, type RowRange, type WeightStorage, weightStorages } from "../nn/weight.ts";
-import { type Device, noGrad, normal, openDevice, scope, type Tensor, tensor, uniform } from "../tensor/index.ts";
+import { type Device, noGrad, normal, openDevice, scope, type Tensor, tensor } from "../tensor/index.ts";
 import { measureMatmul } from "./adapter.ts";
 
 /** What the command is asked about a model. */
@@ -14,7 +16,7 @@ export interface ModelQuestion {
   /** Default: all. */
   readonly storage?: WeightStorage;
   /** Bytes that the adapter has, as its owner says. */
-  readonly memory?: number;
+  readonly memory?: number | undefined;
   /** Makes the model with random weights, and runs one step. Needs `storage`. */
   readonly run?: boolean;
 }
@@ -24,46 +26,57 @@ const PROMPT = 64;
 
 type Row = (name: string, ...lines: readonly string[]) => void;
 
-/** What the adapter has, of what decides. Memory of a GPU is known only where its owner says it. */
-export function machineOf(adapter: GPUAdapter, isSoftware: boolean, memory: number | undefined): Machine {
-  const { maxBufferSize, maxStorageBufferBindingSize } = adapter.limits;
-  return {
-    maxBindingBytes: Math.min(maxBufferSize, maxStorageBufferBindingSize),
-    hasF16: adapter.features.has("shader-f16"),
-    freeBytes: memory ?? (isSoftware ? process.availableMemory() : undefined),
-  };
-}
-
-/** Prints what a model takes in each storage, and what is against it. */
+/** Prints what a model takes in each storage, of the smallest and the largest picture, and what is against it. */
 export function describeModel({ name, storage, memory }: ModelQuestion, machine: Machine, row: Row): void {
   const config = preset(name);
+  const { square: least, most } = pictureTokens(config);
+  const needOf = (dtype: WeightStorage, picture: number, cache = false): MemoryNeed =>
+    memoryNeed(config, dtype, { batch: 1, prompt: PROMPT, picture, cache }, machine.maxBindingBytes);
   const storages = storage ? [storage] : weightStorages;
-  const needs = storages.map((dtype) =>
-    memoryNeed(config, dtype, { batch: 1, prompt: PROMPT }, machine.maxBindingBytes),
-  );
   row("model", `${name}: ${inWords(parameterCount(config))} parameters`);
   row("memory", memoryLine(machine, memory));
   row(
     "needs",
-    cells("", "weights", "cache", "activations", "together"),
-    ...needs.map((need) => {
-      const why = obstacle(need, machine);
-      const verdict =
-        why !== undefined ? `no: ${why}` : machine.freeBytes === undefined ? "if the GPU has as much" : "fits";
-      return `${cells(need.storage, ...[need.weights, need.cache, need.activations, need.total].map(inGB))}  ${verdict}`;
+    cells(["", "weights", "activations", "together"]),
+    ...storages.map((dtype) => {
+      const [small, large] = [needOf(dtype, least), needOf(dtype, most)];
+      const range = (of: (need: MemoryNeed) => number) => [...new Set([of(small), of(large)].map(inGB))].join(" – ");
+      const numbers = [inGB(small.weights), range(({ activations }) => activations), range(({ total }) => total)];
+      return `${cells([dtype, ...numbers])}  ${verdict(small, large, machine)}`;
     }),
-    `cache and activations: f32, one picture of ${imageTokens(config.vision)} tokens, ${PROMPT} of prompt, ${config.text.canvas} of canvas`,
-    ...tiledLine(config),
+    `activations: f32, ${tokensInWords(config)}, ${PROMPT} of prompt, ${config.text.canvas} of canvas`,
+    cacheLine(needOf(storages.at(-1)!, least, true), needOf(storages.at(-1)!, most, true), machine),
   );
-  const { split, largest } = needs.at(-1)!;
+  const { split, largest } = needOf(storages.at(-1)!, most);
   const head = split.at(-1);
   row(
     "bindings",
-    `the largest in ${needs.at(-1)!.storage} is ${inGB(largest.bytes)}: ${largest.name}`,
+    `the largest in ${storages.at(-1)} is ${inGB(largest.bytes)}: ${largest.name}`,
     head
       ? `${split.length} weights are split by rows as they are made, ${head.name} into ${head.parts} parts`
       : "no weight is split",
   );
+}
+
+function tokensInWords(config: RediffConfig): string {
+  const { square: least, most } = pictureTokens(config);
+  return config.tiling
+    ? `one picture of ${least} tokens (square, one tile) to ${most} (the most that tiles make)`
+    : `one picture of ${least} tokens`;
+}
+
+/** What the smallest and the largest picture are up against. */
+function verdict(small: MemoryNeed, large: MemoryNeed, machine: Machine): string {
+  const why = obstacle(small, machine);
+  if (why !== undefined) return `no: ${why}`;
+  const later = obstacle(large, machine);
+  if (later !== undefined) return `not every picture: for the largest ${later}`;
+  return machine.freeBytes === undefined ? "if the GPU has as much" : "fits";
+}
+
+function cacheLine(small: MemoryNeed, large: MemoryNeed, machine: Machine): string {
+  const sizes = [...new Set([small.cache, large.cache].map(inGB))].join(" – ");
+  return `--cache prompt keeps keys and values besides, ${sizes}; with ${small.storage}: ${verdict(small, large, machine)}`;
 }
 
 /** 8.43 billion, 1.75 million, 103 thousand. */
@@ -72,8 +85,9 @@ function inWords(count: number): string {
   return count >= 1e6 ? `${(count / 1e6).toFixed(2)} million` : `${Math.round(count / 1e3)} thousand`;
 }
 
-const cells = (first: string, ...rest: readonly string[]): string =>
-  first.padEnd(6) + rest.map((cell) => cell.padStart(12)).join("");
+/** A line of the table: storage, weights, and two ranges. */
+const cells = (row: readonly string[]): string =>
+  row.map((cell, i) => (i === 0 ? cell.padEnd(6) : cell.padStart(i === 1 ? 10 : 22))).join("");
 
 function memoryLine({ freeBytes }: Machine, memory: number | undefined): string {
   if (memory !== undefined) return `${inGB(memory)}, as --memory says`;
@@ -82,24 +96,15 @@ function memoryLine({ freeBytes }: Machine, memory: number | undefined): string 
   return "unknown: WebGPU does not tell what a GPU has. Say it with --memory GB";
 }
 
-/** What the largest picture takes where pictures are tiled. */
-function tiledLine({ tiling, ...config }: RediffConfig): string[] {
-  if (tiling?.maxTiles === undefined) return [];
-  const picture = (tiling.maxTiles + 1) * imageTokens(config.vision);
-  const { cache, activations } = memoryNeed(config, "int4", { batch: 1, prompt: PROMPT, picture });
-  return [
-    `of a picture in ${tiling.maxTiles} tiles and a view, ${picture} tokens: ${inGB(cache)} and ${inGB(activations)}`,
-  ];
-}
-
 /** Makes the model and runs one step of decoding, behind a picture. Throws before anything is made where it does not fit. */
 export async function tryModel(name: string, storage: WeightStorage, machine: Machine, row: Row): Promise<void> {
   const config = preset(name);
-  checkFits(memoryNeed(config, storage, { batch: 1, prompt: PROMPT }, machine.maxBindingBytes), machine);
+  const workload = { batch: 1, prompt: PROMPT, picture: pictureTokens(config).square };
+  checkFits(memoryNeed(config, storage, workload, machine.maxBindingBytes), machine);
   const device = await openDevice();
   try {
     const toMake = parameterCount(config) * (await secondsPerWeight(device, storage));
-    const flops = stepFlops(config, { batch: 1, prompt: PROMPT });
+    const flops = stepFlops(config, workload);
     const gflops = await measureMatmul(device);
     row(
       "takes",
@@ -132,7 +137,8 @@ const step = (model: AnyRediff): Promise<boolean> =>
     scope(model.device, async () => {
       const { device, config } = model;
       const { imageSize: S } = config.vision;
-      const image = scope(device, () => encodeImage(model, uniform(device, [1, 3, S, S], 1, 0)));
+      const noise = Uint8Array.from({ length: 3 * S * S }, (_, i) => (i * 2_654_435_761) >>> 24);
+      const image = encodePicture(model, { width: S, height: S, data: noise });
       const T = config.text.canvas;
       const canvas = tensor(device, new Uint32Array(T), [1, T], "u32", "canvas");
       const logits = scope(device, () => canvasLogits(model, [image], [[0, IMAGE, 0]], canvas));

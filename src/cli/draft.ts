@@ -1,7 +1,6 @@
 /** `rediff draft`: the model's own captions of training flags, for an expert to revise. */
 import { resolve } from "node:path";
 import { describe, readPictureSet } from "../data/pictureSets.ts";
-import { loadModel } from "../model/checkpoint.ts";
 import { maskPredict } from "../sample/maskPredict.ts";
 import { refine } from "../sample/refine.ts";
 import { openDevice } from "../tensor/index.ts";
@@ -13,12 +12,14 @@ import {
   oneOf,
   outFile,
   parse,
+  promptFor,
   shippedCheckpoint,
   speedsOf,
   tokenizerFor,
   UsageError,
   wholeNumber,
 } from "./usage.ts";
+import { loadToUse, weightChoice, weightOptions } from "./weights.ts";
 
 const help = `rediff draft [options]
 
@@ -34,6 +35,7 @@ pictures of your own. Call it again to go on.
   --decoder NAME           refine or mask (default refine)
   --block N, --ends WHEN   as in \`rediff caption\`
   --batch N                pictures decoded together (default 16)
+  --dtype TYPE, --memory GB  as in \`rediff caption\`
   --shard I/N              only every Nth batch, from the Ith (from 1); the files of all shards together are the whole`;
 
 export async function run(args: readonly string[]): Promise<void> {
@@ -49,6 +51,7 @@ export async function run(args: readonly string[]): Promise<void> {
     block: { type: "string" },
     ends: { type: "string" },
     batch: { type: "string" },
+    ...weightOptions,
     shard: { type: "string" },
     help: { type: "boolean", short: "h" },
   });
@@ -63,6 +66,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const speeds = speedsOf(values["tokens-per-step"] ?? "1,4,8");
   const [shard, shards] = shardOf(values.shard);
   const decode = decodeOptions(values);
+  const weights = weightChoice(values);
 
   if (values.data !== undefined && values.seed !== undefined)
     throw new UsageError("--seed is of flags, and --data of pictures; give one of them.");
@@ -71,6 +75,8 @@ export async function run(args: readonly string[]): Promise<void> {
       ? Array.from({ length: count }, (_, i) => ({ seed, index: from + i }))
       : (await picturesOf(values.data)).slice(from, from + count);
 
+  const tokenizer = tokenizerFor(checkpoint);
+  const prompt = promptFor(checkpoint, tokenizer);
   outFile(out);
   const done = new Set(resumeJsonLines(out).map((record) => (record as { id?: unknown }).id));
   const jobs = speeds
@@ -91,14 +97,13 @@ export async function run(args: readonly string[]): Promise<void> {
   const device = await openDevice();
   console.log(await adapterLine(device));
   console.log(`${total} drafts by ${checkpoint} to ${out}${done.size ? `, which has ${done.size}` : ""}`);
-  const model = loadModel(device, checkpoint);
-  const tokenizer = tokenizerFor(checkpoint);
+  const model = await loadToUse(device, checkpoint, weights, { batch, prompt: prompt.length });
   const write = jsonLines(out);
   const line = progressLine();
   const began = performance.now();
   let written = 0;
   for (const { tokensPerStep, asked } of jobs) {
-    const drafts = await drawDrafts(model, tokenizer, decoder, asked, { ...decode, tokensPerStep });
+    const drafts = await drawDrafts(model, tokenizer, decoder, asked, { ...decode, prompt, tokensPerStep });
     for (const draft of drafts) write({ ...draft });
     written += drafts.length;
     const rate = written / ((performance.now() - began) / 1000);

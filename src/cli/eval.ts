@@ -3,7 +3,6 @@ import { realFlags } from "../data/realFlags.ts";
 import { EVAL_BATCH } from "../eval/captions.ts";
 import { scoreOnFlags } from "../eval/flags.ts";
 import { scoreOnRealFlags } from "../eval/realFlags.ts";
-import { loadModel } from "../model/checkpoint.ts";
 import { writeAtomically } from "../model/files.ts";
 import type { Decoder } from "../sample/decoder.ts";
 import { maskPredict } from "../sample/maskPredict.ts";
@@ -16,11 +15,13 @@ import {
   oneOf,
   outFile,
   parse,
+  promptFor,
   shippedCheckpoint,
   speedsOf,
   tokenizerFor,
   wholeNumber,
 } from "./usage.ts";
+import { loadToUse, weightChoice, weightOptions } from "./weights.ts";
 
 const help = `rediff eval [options]
 
@@ -34,6 +35,7 @@ Captions hold-out flags whose facts are known, and counts; and real ones, agains
   --ends WHEN              last or any: when the ends of a caption may be committed (default last)
   --difficulty N           0, 1 or 2 (default 2: everything)
   --batch N                captions decoded together (default ${EVAL_BATCH})
+  --dtype TYPE, --memory GB  as in \`rediff caption\`
   --out FILE               also write the scores as JSON
 
 Factuality is the share of the statements that are true: read it beside their number, because chaos states little. Tables with
@@ -52,6 +54,7 @@ export async function run(args: readonly string[]): Promise<void> {
     ends: { type: "string" },
     difficulty: { type: "string" },
     batch: { type: "string" },
+    ...weightOptions,
     out: { type: "string" },
     help: { type: "boolean", short: "h" },
   });
@@ -61,13 +64,14 @@ export async function run(args: readonly string[]): Promise<void> {
   const speeds = speedsOf(values["tokens-per-step"] ?? "1,2,4,8");
   const difficulty = wholeNumber("difficulty", values.difficulty, 2, { min: 0, max: 2 }) as 0 | 1 | 2;
   const batch = wholeNumber("batch", values.batch, EVAL_BATCH, { max: 4096 });
-  const decode = decodeOptions(values);
   const checkpoint = values.checkpoint ?? shippedCheckpoint;
+  const tokenizer = tokenizerFor(checkpoint);
+  const decode = { ...decodeOptions(values), prompt: promptFor(checkpoint, tokenizer) };
+  const weights = weightChoice(values);
   if (values.out !== undefined) outFile(values.out);
   const real = which === "none" ? [] : await realFlags(which === "all" ? undefined : which);
   const device = await openDevice();
-  const model = loadModel(device, checkpoint);
-  const tokenizer = tokenizerFor(checkpoint);
+  const model = await loadToUse(device, checkpoint, weights, { batch, prompt: decode.prompt.length });
   console.log(await adapterLine(device));
   console.log(`${count} hold-out flags${real.length ? ` and ${real.length} real ones` : ""}, ${checkpoint}\n`);
   console.log(

@@ -1,11 +1,13 @@
 /** `rediff export`: a checkpoint as PyTorch implementations read it, and logits to compare them with. */
 import { copyFileSync, existsSync } from "node:fs";
-import { join } from "node:path";
-import { disposeRediff, encodeImage, type Rediff } from "../model/rediff.ts";
-import { loadModel } from "../model/checkpoint.ts";
+import { join, resolve } from "node:path";
+import { type AnyRediff, encodeImage } from "../model/rediff.ts";
+import { loadModelAs, openModel } from "../model/checkpoint.ts";
 import { writeAtomically } from "../model/files.ts";
 import { captionPrompt } from "../model/prompt.ts";
-import { exportModel } from "../model/published/export.ts";
+import { speaksLlava } from "../model/published/conversation.ts";
+import { exportCheckpoint } from "../model/published/export.ts";
+import { openParts } from "../model/published/load.ts";
 import { tokensOf } from "../model/published/tokens.ts";
 import { formatSafetensors, type StoredTensor } from "../model/safetensors.ts";
 import { canvasLogits, IMAGE } from "../model/sequence.ts";
@@ -26,10 +28,13 @@ import {
 const help = `rediff export --out DIR [options]
 
 Writes config.json, preprocessor_config.json, tokenizer.json and safetensors in the layout of published models. It loads
-again with every command's --checkpoint, and in PyTorch: python examples/load_in_pytorch.py DIR
+again with every command's --checkpoint, and in PyTorch: python examples/load_in_pytorch.py DIR. Beside them, in siglip/, lies the
+vision tower by itself: LLaDA-V's own code builds it from there, if it is called where --out's path is the same.
 
   --out DIR          folder to write
   --checkpoint DIR   what to export: ours or a published one (default: the shipped one)
+  --tower DIR        SigLIP2's folder, where --checkpoint is a language model alone (LLaDA, ProSeCo): both together, with a new
+                     projector between that has learned nothing
   --layout NAME      names of LLaDA-V and ReDiff (llava, default), or of LLaDA's own release (llada)
   --dtype NAME       f32 (default), f16 or bf16
   --max-shard N      MiB of a file; more make several files and an index (default 5120)
@@ -41,6 +46,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const { values } = parse(args, {
     out: { type: "string" },
     checkpoint: { type: "string" },
+    tower: { type: "string" },
     layout: { type: "string" },
     dtype: { type: "string" },
     "max-shard": { type: "string" },
@@ -57,18 +63,28 @@ export async function run(args: readonly string[]): Promise<void> {
   // Our own folders have the other config.json, so writing over one would leave half of each.
   if (existsSync(join(out, "model.safetensors")) && !existsSync(join(out, "preprocessor_config.json")))
     throw new UsageError(`--out ${out} holds a checkpoint that was not exported. Give another folder.`);
+  if (resolve(out) === resolve(checkpoint))
+    throw new UsageError(`--out must be another folder than --checkpoint ${out}.`);
   const tokenizer = tokenizerFor(checkpoint);
   outFolder(out);
 
+  const source =
+    values.tower === undefined ? openModel(checkpoint) : openParts({ text: checkpoint, vision: values.tower });
+  try {
+    const prompt = speaksLlava(checkpoint) ? "llava" : "ours";
+    const tokens = tokensOf(tokenizer);
+    const files = await exportCheckpoint(source, out, { layout, dtype, maxShardBytes, tokens, prompt });
+    const beside = ["tokenizer.json", ...templates].filter((name) => existsSync(join(checkpoint, name)));
+    for (const name of beside) copyFileSync(join(checkpoint, name), join(out, name));
+    if (!beside.includes("tokenizer.json")) copyFileSync(tokenizerPath(checkpoint), join(out, "tokenizer.json"));
+    console.log(`${out}: config.json, preprocessor_config.json, tokenizer.json, ${files.join(", ")}`);
+  } finally {
+    source.file.close();
+  }
+  if (!values.logits) return;
   const device = await openDevice();
   try {
-    const model = loadModel(device, checkpoint);
-    const files = await exportModel(model, out, { layout, dtype, maxShardBytes, tokens: tokensOf(tokenizer) });
-    disposeRediff(model);
-    copyFileSync(tokenizerPath(checkpoint), join(out, "tokenizer.json"));
-    console.log(`${out}: config.json, preprocessor_config.json, tokenizer.json, ${files.join(", ")}`);
-    if (!values.logits) return;
-    const exported = loadModel(device, out);
+    const exported = await loadModelAs(device, out, "f32");
     await writeAtomically(join(out, "logits.safetensors"), formatSafetensors(await sample(exported, tokenizer), {}));
     console.log(`${out}: logits.safetensors. Compare: python examples/load_in_pytorch.py ${out}`);
   } finally {
@@ -76,11 +92,14 @@ export async function run(args: readonly string[]): Promise<void> {
   }
 }
 
+/** What may hold a chat template, which loading checks. */
+const templates = ["tokenizer_config.json", "chat_template.jinja"];
+
 /**
  * One forward pass: `pixels` (1, 3, S, S) of waves, `before` and `after` the image, `canvas` (T) with a mask at two places of
  * three, and what comes out: `image` (P, C) and `logits` (T, V).
  */
-function sample(model: Rediff, tokenizer: Tokenizer): Promise<StoredTensor[]> {
+function sample(model: AnyRediff, tokenizer: Tokenizer): Promise<StoredTensor[]> {
   const { device, config } = model;
   const { imageSize: S } = config.vision;
   const { canvas: T, vocabulary: V, width: C } = config.text;

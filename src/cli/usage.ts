@@ -6,6 +6,8 @@ import { parseArgs, type ParseArgsConfig } from "node:util";
 import { PictureSetError } from "../data/pictureSets.ts";
 import { ImageError } from "../data/resize.ts";
 import { makeFolder } from "../model/files.ts";
+import { askAbout, captionPrompt, llavaPrompt, type PromptPreset, type Turn } from "../model/prompt.ts";
+import { speaksLlava } from "../model/published/conversation.ts";
 import { checkDeclared, declaredTokens } from "../model/published/tokens.ts";
 import { loadTokenizer, type Tokenizer, TokenizerError } from "../model/tokenizer.ts";
 import type { CaptionOptions } from "../sample/caption.ts";
@@ -157,6 +159,14 @@ function tried(path: string, option: string, attempt: () => void): string {
   }
   return path;
 }
+
+/** The ids that a folder is asked with, about one picture unless `asked` says otherwise: LLaDA-V's prompt for published ones, else ours. */
+export const promptFor = (
+  checkpoint: string,
+  tokenizer: Tokenizer,
+  asked: Turn = askAbout(1),
+  preset: PromptPreset = "fixed",
+): number[] => (speaksLlava(checkpoint) ? llavaPrompt(tokenizer, asked, preset) : captionPrompt(tokenizer, asked));
 
 const root = new URL("../../", import.meta.url);
 

@@ -6,23 +6,27 @@
  * place of this file; the rest is in resize.ts.
  */
 import { readFile } from "node:fs/promises";
-import { count, startsWith } from "./imageChecks.ts";
+import { count, startsWith, type Transparency } from "./imageChecks.ts";
 import { decodePng, pngSignature } from "./png.ts";
 import { type Image, ImageError } from "./resize.ts";
 
 /**
  * Decodes a PNG of any kind (1 to 16 bits, grey, palette, interlaced), a baseline or progressive JPEG, or a still WebP;
- * what is transparent is laid over white. `name` is the file name, or whatever else tells the reader of an error which
+ * what is transparent is laid over white unless `transparency` says otherwise. `name` is the file name, or whatever else tells the reader of an error which
  * picture is meant. Colour profiles and EXIF orientation are ignored, as by Pillow's `open` and `convert("RGB")`, through
  * which the pictures went that LLaDA-V was trained on: one that a camera marked as turned comes as it was stored.
  */
-export async function decodeImage(bytes: Uint8Array, name: string): Promise<Image> {
+export async function decodeImage(
+  bytes: Uint8Array,
+  name: string,
+  transparency: Transparency = "white",
+): Promise<Image> {
   if (bytes.length === 0) {
     throw new ImageError(
       `${name}: a picture needs bytes, but this one is empty (0 bytes); write or download the file again.`,
     );
   }
-  if (startsWith(bytes, pngSignature)) return decodePng(bytes, name);
+  if (startsWith(bytes, pngSignature)) return decodePng(bytes, name, transparency);
   // Decoders in WebAssembly are loaded when the first such picture comes and not before.
   if (startsWith(bytes, [0xff, 0xd8, 0xff])) {
     const { decodeJpeg } = await import("./jpeg.ts");
@@ -30,15 +34,15 @@ export async function decodeImage(bytes: Uint8Array, name: string): Promise<Imag
   }
   if (startsWith(bytes, "RIFF") && startsWith(bytes, "WEBP", 8)) {
     const { decodeWebp } = await import("./webp.ts");
-    return decodeWebp(bytes, name);
+    return decodeWebp(bytes, name, transparency);
   }
   throw new ImageError(
     `${name}: only PNG, JPEG and WebP are read, but these ${count(bytes.length)} bytes look like ${guess(bytes)}; convert the picture to PNG first.`,
   );
 }
 
-/** Reads and decodes a file. */
-export async function readImage(path: string): Promise<Image> {
+/** Reads and decodes a file, as `decodeImage`. */
+export async function readImage(path: string, transparency: Transparency = "white"): Promise<Image> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);
@@ -53,7 +57,7 @@ export async function readImage(path: string): Promise<Image> {
     const facts = remedies[code] ?? `it cannot be read (${code}); check the path and the disk`;
     throw new ImageError(`${path}: a picture must be a readable file, but ${facts}.`, { cause });
   }
-  return decodeImage(bytes, path);
+  return decodeImage(bytes, path, transparency);
 }
 
 /** The kind of a file that is none of ours, in words that fit after "look like". */

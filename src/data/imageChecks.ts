@@ -52,11 +52,17 @@ export function checkDecoded(name: string, decoder: string, decoded: Size, heade
   throw undecodable(name, decoder, sizes);
 }
 
-/** RGBA, row-major, over white. Pillow's `convert("RGB")` would show what the transparency was meant to hide. */
-export function overWhite(rgba: ArrayLike<number>, width: number, height: number): Image {
+/**
+ * What becomes of transparency. `white`: the picture is laid over white. `dropped`: colours stand as they are stored, also what the
+ * transparency was meant to hide; so Pillow's `convert("RGB")` has it, and with it the code of published models.
+ */
+export type Transparency = "white" | "dropped";
+
+/** RGBA, row-major, as RGB. */
+export function opaque(rgba: ArrayLike<number>, { width, height }: Size, transparency: Transparency = "white"): Image {
   const data = new Uint8Array(3 * width * height);
   for (let from = 0, to = 0; to < data.length; from += 4) {
-    const alpha = rgba[from + 3]!;
+    const alpha = transparency === "white" ? rgba[from + 3]! : 255;
     for (let c = 0; c < 3; c++) {
       data[to++] = Math.round((rgba[from + c]! * alpha + 255 * (255 - alpha)) / 255);
     }

@@ -3,7 +3,7 @@
  * saw their pictures. It would fill the missing half of a cut file with grey, so the segments are walked before it may run.
  */
 import decode, { init } from "@jsquash/jpeg/decode.js";
-import { checkDecoded, checkSize, count, maxPixels, overWhite, truncated, undecodable } from "./imageChecks.ts";
+import { checkDecoded, checkSize, count, maxPixels, opaque, truncated, undecodable } from "./imageChecks.ts";
 import { type Image, ImageError } from "./resize.ts";
 import { wasmDecoder } from "./wasmDecoder.ts";
 
@@ -21,7 +21,7 @@ async function decodeColours(bytes: Uint8Array, name: string): Promise<Image> {
   const { data, width, height } = await libjpeg(name, () =>
     decode(new Uint8Array(bytes).buffer, { preserveOrientation: false }),
   );
-  return overWhite(data, width, height);
+  return opaque(data, { width, height });
 }
 
 /** Cyan, magenta, yellow and black, which that build of libjpeg does not turn into RGB; jpeg-js does. */

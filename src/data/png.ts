@@ -3,7 +3,7 @@
  */
 import { crc32, inflateSync } from "node:zlib";
 import { PNG } from "pngjs";
-import { checkSize, count, overWhite, truncated, undecodable } from "./imageChecks.ts";
+import { checkSize, count, opaque, type Transparency, truncated, undecodable } from "./imageChecks.ts";
 import { type Image, ImageError } from "./resize.ts";
 
 /** The first bytes of every PNG. */
@@ -25,28 +25,40 @@ const colourTypes: Record<number, { readonly channels: number; readonly depths: 
   6: { channels: 4, depths: [8, 16] },
 };
 
-/** A PNG of 1 to 16 bits: grey, palette, colour, interlaced or not, transparent parts over white. */
-export function decodePng(bytes: Uint8Array, name: string): Image {
-  const { header, end, deflated } = scanPng(bytes, name);
-  const { width, height } = header;
+/** A PNG of 1 to 16 bits: grey, palette, colour, interlaced or not. */
+export function decodePng(bytes: Uint8Array, name: string, transparency: Transparency): Image {
+  const { header, end, deflated, transparent } = scanPng(bytes, name);
   const due = inflatedLength(header);
   let came: number;
   let rgba: Uint8Array | undefined;
   try {
     // pngjs would inflate an interlaced bomb whole, and fill what a plain picture lacks with whatever memory holds.
     came = measureInflated(deflated, due, header.interlaced);
-    if (came === due) rgba = PNG.sync.read(Buffer.from(bytes.buffer, bytes.byteOffset, end)).data;
+    if (came === due) {
+      // pngjs forgets the colour that a picture declares transparent, so where that is to stay the declaration goes.
+      const [from, to] = transparency === "dropped" ? transparent : [end, end];
+      rgba = PNG.sync.read(Buffer.concat([bytes.subarray(0, from), bytes.subarray(to, end)])).data;
+    }
   } catch (cause) {
     throw undecodable(name, "pngjs", cause);
   }
   if (!rgba) throw truncated(name, `${count(due)} bytes of pixels are due and ${count(came)} came`);
-  return overWhite(rgba, width, height);
+  return opaque(rgba, header, transparency);
+}
+
+interface ScannedPng {
+  readonly header: PngHeader;
+  readonly end: number;
+  readonly deflated: readonly Uint8Array[];
+  /** Where the tRNS chunk begins and ends; both `end` where there is none. */
+  readonly transparent: readonly [number, number];
 }
 
 /** Walks the chunks: every one whole, every checksum right, the header sensible, the end present. No pixel is touched. */
-function scanPng(bytes: Uint8Array, name: string): { header: PngHeader; end: number; deflated: Uint8Array[] } {
+function scanPng(bytes: Uint8Array, name: string): ScannedPng {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const deflated: Uint8Array[] = [];
+  let transparent: [number, number] | undefined;
   let header: PngHeader | undefined;
   let at = pngSignature.length;
   for (;;) {
@@ -82,11 +94,12 @@ function scanPng(bytes: Uint8Array, name: string): { header: PngHeader; end: num
       );
     }
     if (type === "IDAT") deflated.push(bytes.subarray(at + 8, next - 4));
+    if (type === "tRNS") transparent = [at, next];
     at = next;
     if (type === "IEND") break;
   }
   if (deflated.length === 0) throw truncated(name, "the PNG has no IDAT chunk, that is, no pixels");
-  return { header, end: at, deflated };
+  return { header, end: at, deflated, transparent: transparent ?? [at, at] };
 }
 
 function readHeader(

@@ -3,18 +3,18 @@
  * Source: RFC 9649.
  */
 import decode, { init } from "@jsquash/webp/decode.js";
-import { checkDecoded, checkSize, count, overWhite, truncated } from "./imageChecks.ts";
+import { checkDecoded, checkSize, count, opaque, type Transparency, truncated } from "./imageChecks.ts";
 import { type Image, ImageError } from "./resize.ts";
 import { wasmDecoder } from "./wasmDecoder.ts";
 
 const libwebp = wasmDecoder("libwebp", "@jsquash/webp/codec/dec/webp_dec.wasm", init);
 
-/** A still WebP, lossy or lossless, transparent parts over white. */
-export async function decodeWebp(bytes: Uint8Array, name: string): Promise<Image> {
+/** A still WebP, lossy or lossless. */
+export async function decodeWebp(bytes: Uint8Array, name: string, transparency: Transparency): Promise<Image> {
   const size = scanWebp(bytes, name);
   const decoded = await libwebp(name, () => decode(new Uint8Array(bytes).buffer));
   checkDecoded(name, "libwebp", decoded, size);
-  return overWhite(decoded.data, size.width, size.height);
+  return opaque(decoded.data, size, transparency);
 }
 
 /** The size, from whichever of three headers there is. Throws where the file is cut or holds several pictures. */

@@ -1,4 +1,5 @@
 /** Captions of many pictures, batch by batch. */
+import type { Image } from "../data/resize.ts";
 import type { AnyRediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import { captionImages, type CaptionOptions } from "../sample/caption.ts";
@@ -14,21 +15,21 @@ export interface ManyOptions<Item> extends Omit<CaptionOptions, "history" | "onS
   readonly onBatch?: (items: readonly Item[], texts: readonly string[]) => void;
 }
 
-/** What a model says of each item. `pixels` draws or reads a picture (3, S, S) when its batch comes. */
+/** What a model says of each item. `picture` draws one of S pixels a side, or reads one of any size, when its batch comes. */
 export async function captionAll<Item>(
   model: AnyRediff,
   tokenizer: Tokenizer,
   decoder: Decoder,
   items: readonly Item[],
-  pixels: (item: Item, S: number) => Promise<Float32Array>,
+  picture: (item: Item, S: number) => Promise<Image>,
   { batch = EVAL_BATCH, onBatch, ...decode }: ManyOptions<Item>,
 ): Promise<string[]> {
   const S = model.config.vision.imageSize;
   const said: string[] = [];
   for (let from = 0; from < items.length; from += batch) {
     const own = items.slice(from, from + batch);
-    const pictures: Float32Array[] = [];
-    for (const item of own) pictures.push(await pixels(item, S));
+    const pictures: Image[] = [];
+    for (const item of own) pictures.push(await picture(item, S));
     const texts = (await captionImages(model, tokenizer, pictures, decoder, decode)).map(({ text }) => text);
     said.push(...texts);
     onBatch?.(own, texts);

@@ -1,7 +1,7 @@
 /** Scores on procedural hold-out flags, whose facts are known: exact, no judge. */
 import { generateFlag } from "../data/flagGenerator.ts";
 import { flagPicture } from "../data/flagPicture.ts";
-import { normalise } from "../data/resize.ts";
+import type { Image } from "../data/resize.ts";
 import type { AnyRediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import type { Decoder } from "../sample/decoder.ts";
@@ -19,9 +19,9 @@ export type Difficulty = 0 | 1 | 2;
 export const holdOutFlag = (index: number, difficulty: Difficulty = 2): ReturnType<typeof generateFlag> =>
   generateFlag(HOLD_OUT_SEED, index, { difficulty });
 
-/** Pixels (3, S, S) of a hold-out flag, worn and squashed as in training. */
-export const holdOutPixels = (index: number, S: number, difficulty: Difficulty = 2): Float32Array =>
-  normalise(flagPicture(holdOutFlag(index, difficulty), S, index).image);
+/** The picture of a hold-out flag, S pixels a side, worn and squashed as in training. */
+export const holdOutPicture = (index: number, S: number, difficulty: Difficulty = 2): Image =>
+  flagPicture(holdOutFlag(index, difficulty), S, index).image;
 
 export interface ScoredFlags {
   readonly summary: FlagScore;
@@ -41,8 +41,8 @@ export async function scoreOnFlags(
   { count, difficulty = 2, ...options }: ScoreOptions,
 ): Promise<ScoredFlags> {
   const indices = Array.from({ length: count }, (_, i) => i);
-  const pixels = async (index: number, S: number) => holdOutPixels(index, S, difficulty);
-  const texts = await captionAll(model, tokenizer, decoder, indices, pixels, options);
+  const picture = async (index: number, S: number) => holdOutPicture(index, S, difficulty);
+  const texts = await captionAll(model, tokenizer, decoder, indices, picture, options);
   return {
     examples: texts.map((text, index) => ({ index, text })),
     summary: summarise(texts.map((text, index) => countCaption(text, holdOutFlag(index, difficulty)))),

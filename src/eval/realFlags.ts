@@ -1,15 +1,10 @@
 /** Scores on real flags: CAPTURE against what a person wrote. */
 import { type RealFlag, realFlagImage } from "../data/realFlags.ts";
-import { toPixels } from "../data/resize.ts";
 import type { AnyRediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import type { Decoder } from "../sample/decoder.ts";
 import { captionAll, type ManyOptions } from "./captions.ts";
 import { captureScore } from "./capture.ts";
-
-/** Pixels (3, S, S) of a real flag, squashed to a square as in training. */
-export const realPixels = async (flag: RealFlag, S: number): Promise<Float32Array> =>
-  toPixels(await realFlagImage(flag), S);
 
 /** Mean CAPTURE of a model's captions, 0 to 1. */
 export async function scoreOnRealFlags(
@@ -19,6 +14,6 @@ export async function scoreOnRealFlags(
   flags: readonly RealFlag[],
   options: ManyOptions<RealFlag>,
 ): Promise<number> {
-  const texts = await captionAll(model, tokenizer, decoder, flags, realPixels, options);
+  const texts = await captionAll(model, tokenizer, decoder, flags, realFlagImage, options);
   return texts.reduce((sum, text, i) => sum + captureScore(text, flags[i]!.visual).capture, 0) / flags.length;
 }

@@ -8,7 +8,7 @@ import type { Rediff } from "../model/rediff.ts";
 import { answerIds, specialTokens, type Tokenizer } from "../model/tokenizer.ts";
 import { captionImages } from "../sample/caption.ts";
 import { refine } from "../sample/refine.ts";
-import { holdOutFlag, holdOutPixels, HOLD_OUT_SEED } from "./flags.ts";
+import { holdOutFlag, holdOutPicture, HOLD_OUT_SEED } from "./flags.ts";
 
 export interface RepairTask {
   readonly index: number;
@@ -63,11 +63,11 @@ export async function repair(
 ): Promise<RepairOutcome[]> {
   const { vision, text } = model.config;
   const T = text.canvas;
-  const pixels = tasks.map(({ index }) => holdOutPixels(index, vision.imageSize));
+  const pictures = tasks.map(({ index }) => holdOutPicture(index, vision.imageSize));
   const refined = async (canvases: readonly Uint32Array[]) => {
     const draft = new Uint32Array(T * canvases.length);
     canvases.forEach((canvas, i) => draft.set(canvas, i * T));
-    return captionImages(model, tokenizer, pixels, refine, { tokensPerStep: Math.ceil(T / steps), draft });
+    return captionImages(model, tokenizer, pictures, refine, { tokensPerStep: Math.ceil(T / steps), draft });
   };
   const spoiled = await refined(tasks.map(({ wrongIds }) => wrongIds));
   const clean = await refined(tasks.map(({ rightIds }) => rightIds));

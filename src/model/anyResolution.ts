@@ -4,7 +4,7 @@
  * the rounding, so that token counts and places agree with published checkpoints. Sizes are (width, height) in pixels.
  */
 import { RediffError } from "../tensor/index.ts";
-import type { TilingConfig, VisionConfig } from "./config.ts";
+import { imageTokens, type RediffConfig, type TilingConfig, type VisionConfig } from "./config.ts";
 import type { Packing } from "./packTokens.ts";
 
 export type Size = readonly [width: number, height: number];
@@ -121,6 +121,31 @@ export function tiledTokens({ seen, scaled }: TileLayout, vision: VisionConfig):
   const [width, height] = scaled ?? [seen.width, seen.height];
   return viewCells(vision) ** 2 + height * (width + 1);
 }
+
+/**
+ * Image tokens that a picture takes: a square one of a view's size, and the shape that takes most. Strips take even fewer than
+ * the square one, since what is letterbox makes no tokens. Without tiling all take the same.
+ */
+export function pictureTokens({ vision, tiling }: Pick<RediffConfig, "vision" | "tiling">): {
+  square: number;
+  most: number;
+} {
+  if (!tiling) return { square: imageTokens(vision), most: imageTokens(vision) };
+  const side = vision.imageSize;
+  const tokensOf = (...size: Size): number => tiledTokens(layTiles(size, vision, tiling), vision);
+  // Every shape that fills a canvas in one direction, a row or column of cells at a time, as large as the canvas or larger.
+  const step = side / viewCells(vision);
+  const shapes = parsePinpoints(tiling.pinpoints, side).flatMap(([W, H]) => [
+    ...Array.from({ length: Math.round(H / step) }, (_, i): Size => [W, Math.ceil((i + 1) * step)]),
+    ...Array.from({ length: Math.round(W / step) }, (_, i): Size => [Math.ceil((i + 1) * step), H]),
+  ]);
+  const most = shapes.reduce((max, [w, h]) => Math.max(max, tokensOf(w, h), tokensOf(8 * w, 8 * h)), 0);
+  return { square: tokensOf(side, side), most };
+}
+
+/** Image tokens of a picture of this size. */
+export const tokensOfPicture = (size: Size, { vision, tiling }: Pick<RediffConfig, "vision" | "tiling">): number =>
+  tiling ? tiledTokens(layTiles(size, vision, tiling), vision) : imageTokens(vision);
 
 /**
  * How the tokens are made of features, whose rows are numbered view by view: the whole picture first, then the tiles row by

@@ -8,7 +8,8 @@ import type { ParameterSpec } from "../nn/parameters.ts";
 import { createParameters, disposeParameters } from "../nn/parameters.ts";
 import type { WeightStorage } from "../nn/weight.ts";
 import type { Device, Tensor } from "../tensor/index.ts";
-import { preset, type RediffConfig } from "./config.ts";
+import { parsePinpoints } from "./anyResolution.ts";
+import { type LanguageConfig, preset, type RediffConfig } from "./config.ts";
 import {
   inFolder,
   type PendingTensor,
@@ -19,14 +20,14 @@ import {
   writeSafetensors,
 } from "./files.ts";
 import { checkFit } from "./fit.ts";
-import { loadForUse, loadParameters, type NameOf } from "./loadParameters.ts";
+import { loadForUse, loadParameters, type OpenModel } from "./loadParameters.ts";
 import { parameterSpecs } from "./parameterSpecs.ts";
 import { isPublished } from "./published/config.ts";
-import { openPublishedModel } from "./published/load.ts";
-import type { AnyRediff, Rediff } from "./rediff.ts";
+import { openPublishedLanguage, openPublishedModel } from "./published/load.ts";
+import type { AnyRediff, LanguageModel, Rediff } from "./rediff.ts";
 import { CheckpointError, parseJson, parseSafetensors, type StoredFile } from "./safetensors.ts";
 import { f32ToStored, storedToF32, type WeightDtype } from "./storedValues.ts";
-import { openTensorFile, type TensorFile } from "./tensorFile.ts";
+import { openTensorFile } from "./tensorFile.ts";
 
 /** Saves weights for use: `config.json` and `model.safetensors` in `folder`, f16 by default. */
 export async function saveModel(
@@ -98,6 +99,30 @@ export async function loadModelAs(device: Device, folder: string, storage: Weigh
   }
 }
 
+/** `loadModelAs` of a folder that may hold a language model alone (LLaDA, ProSeCo), which answers questions without pictures. */
+export async function loadLanguageModelAs(
+  device: Device,
+  folder: string,
+  storage: WeightStorage,
+): Promise<LanguageModel> {
+  const { config, file, specs, nameOf } = openLanguageModel(folder);
+  try {
+    return { device, config, parameters: await loadForUse(device, file, specs, nameOf, storage) };
+  } finally {
+    file.close();
+  }
+}
+
+/** As `checkpointConfig`, of a folder that may hold a language model alone. */
+export function languageConfig(folder: string): LanguageConfig {
+  const { config, file } = openLanguageModel(folder);
+  file.close();
+  return config;
+}
+
+const openLanguageModel = (folder: string): OpenModel<LanguageConfig> =>
+  isPublished(configOf(folder)) ? openPublishedLanguage(folder) : openModel(folder);
+
 /** The config of a folder whose headers fit it, without its weights. */
 export function checkpointConfig(folder: string): RediffConfig {
   const { config, file } = openModel(folder);
@@ -107,30 +132,20 @@ export function checkpointConfig(folder: string): RediffConfig {
 
 /** Whether the weights of a folder were trained to revise (Stage I or II), as `saveModel` wrote it. Of published ones nothing is known. */
 export function learnedToRevise(folder: string): boolean {
-  const { file } = openModel(folder);
+  const { file } = openLanguageModel(folder);
   file.close();
   const { options } = file.metadata;
-  return options !== undefined && "recipe" in (parseJson(options, `metadata of ${folder}`) as object);
-}
-
-interface OpenModel {
-  readonly config: RediffConfig;
-  readonly file: TensorFile;
-  readonly specs: readonly ParameterSpec[];
-  readonly nameOf: NameOf;
+  if (options === undefined) return false;
+  // Others may write metadata of that name too, and of any form.
+  const given = parseJson(options, `metadata of ${folder}`);
+  return typeof given === "object" && given !== null && "recipe" in given;
 }
 
 /** Reads headers, and checks that they fit the config. */
-function openModel(folder: string): OpenModel {
-  const path = join(folder, "config.json");
-  if (!existsSync(path))
-    throw new CheckpointError(
-      `A checkpoint is a folder with config.json and model.safetensors; ${path} cannot be read: there is no such file.`,
-      { path },
-    );
-  const given = readJson(path);
+export function openModel(folder: string): OpenModel {
+  const given = configOf(folder);
   if (isPublished(given)) return openPublishedModel(folder);
-  const config = checkConfig(given, path);
+  const config = checkConfig(given, join(folder, "config.json"));
   const specs = parameterSpecs(config);
   const file = openTensorFile(folder, inFolder(folder));
   try {
@@ -143,11 +158,23 @@ function openModel(folder: string): OpenModel {
   return { config, file, specs, nameOf: (name) => name };
 }
 
+function configOf(folder: string): unknown {
+  const path = join(folder, "config.json");
+  if (!existsSync(path))
+    throw new CheckpointError(
+      `A checkpoint is a folder with config.json and model.safetensors; ${path} cannot be read: there is no such file.`,
+      { path },
+    );
+  return readJson(path);
+}
+
 function checkConfig(given: unknown, path: string): RediffConfig {
   const wrong = [...differences(given, preset("nano"), "")];
   if (wrong.length)
     throw new CheckpointError(`${path} does not describe a model: ${wrong.join("; ")}.`, { path, wrong });
-  return given as RediffConfig;
+  const config = given as RediffConfig;
+  if (config.tiling) parsePinpoints(config.tiling.pinpoints, config.vision.imageSize);
+  return config;
 }
 
 /** Fields of `like` that `given` lacks or has with another type, and sizes that are no positive numbers. */

@@ -54,6 +54,12 @@ export interface RediffConfig {
   readonly text: TextConfig;
 }
 
+/** Of a language model, with a vision encoder or alone. */
+export type LanguageConfig = Pick<RediffConfig, "name" | "text"> & Partial<RediffConfig>;
+
+/** Whether a model has eyes. */
+export const hasVision = (config: LanguageConfig): config is RediffConfig => config.vision !== undefined;
+
 const nano: RediffConfig = {
   name: "nano",
   vision: { imageSize: 16, patch: 8, width: 16, layers: 1, heads: 2, mlp: 32, eps: 1e-6 },

@@ -28,12 +28,8 @@ export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 
     throw new RediffError(`encodePicture: viewsAtOnce must be a whole number from 1 on; it is ${viewsAtOnce}.`, {
       viewsAtOnce,
     });
-  const encode = (views: readonly Float32Array[]): Tensor => {
-    const pixels = new Float32Array(views.length * 3 * side * side);
-    views.forEach((view, i) => pixels.set(view, i * view.length));
-    const tokens = encodeImage(model, tensor(device, pixels, [views.length, 3, side, side], "f32", "views"));
-    return reshape(tokens, [-1, config.text.width]);
-  };
+  const encode = (views: readonly Float32Array[]): Tensor =>
+    reshape(encodeViews(model, views), [-1, config.text.width]);
   return scope(device, () => {
     if (!tiling) return encode([toPixels(image, side)]);
     const layout = layTiles([image.width, image.height], vision, tiling);
@@ -58,6 +54,26 @@ export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 
       packing,
     );
   });
+}
+
+/** Pictures to the images of `embedSequences`: each as in `encodePicture`, or, where all are square views, in one batch (n, P, C). */
+export function encodePictures(model: AnyRediff, pictures: readonly Image[]): Tensor[] {
+  const { vision, tiling } = model.config;
+  if (tiling) return pictures.map((picture) => encodePicture(model, picture));
+  return [
+    encodeViews(
+      model,
+      pictures.map((picture) => toPixels(picture, vision.imageSize)),
+    ),
+  ];
+}
+
+/** Pixels (3, S, S) of each view to (n, P, C). */
+function encodeViews(model: AnyRediff, views: readonly Float32Array[]): Tensor {
+  const { imageSize: S } = model.config.vision;
+  const pixels = new Float32Array(views.length * 3 * S * S);
+  views.forEach((view, i) => pixels.set(view, i * view.length));
+  return encodeImage(model, tensor(model.device, pixels, [views.length, 3, S, S], "f32", "views"));
 }
 
 /** Pixels (3, side, side) of each view: the whole picture squashed to a square, then the tiles row by row. */

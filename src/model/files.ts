@@ -64,17 +64,20 @@ export const readJson = (path: string): unknown => parseJson(readBytes(path), pa
 /** A file to read parts of; undefined when there is none. */
 export function fileSource(path: string): ByteSource | undefined {
   let file: number;
-  let bytes: number;
   try {
     file = openSync(path, "r");
-    bytes = fstatSync(file).size;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new CheckpointError(`${path} cannot be read (${(error as Error).message}).`, { path });
   }
+  const stat = fstatSync(file);
+  if (!stat.isFile()) {
+    closeSync(file);
+    throw new CheckpointError(`${path} must be a file; it is ${stat.isDirectory() ? "a folder" : "none"}.`, { path });
+  }
   return {
     name: path,
-    bytes,
+    bytes: stat.size,
     close: () => closeSync(file),
     read: (start, end) => {
       const part = new Uint8Array(end - start);

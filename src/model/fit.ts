@@ -1,14 +1,15 @@
 /** Whether stored tensors are those that a model needs. */
 import type { ParameterSpec } from "../nn/parameters.ts";
 import { sameShape, type Shape, showShape } from "../tensor/index.ts";
-import { CheckpointError } from "./safetensors.ts";
+import { CheckpointError, type StoredDtype } from "./safetensors.ts";
+import { holdsWeights } from "./storedValues.ts";
 
 /**
- * Throws CheckpointError with every name that is missing or of another shape among `stored`, and those given as `unexpected`.
- * `path` stands in the error; `nameOf` says under which name a parameter is stored.
+ * Throws CheckpointError with every name that is missing, of another shape or of a type that holds no weights among `stored`, and
+ * those given as `unexpected`. `path` stands in the error; `nameOf` says under which name a parameter is stored.
  */
 export function checkFit(
-  stored: ReadonlyMap<string, { readonly shape: Shape }>,
+  stored: ReadonlyMap<string, { readonly shape: Shape; readonly dtype: StoredDtype }>,
   specs: readonly ParameterSpec[],
   path: string,
   {
@@ -24,19 +25,26 @@ export function checkFit(
       ? [`${name} is ${showShape(found.shape)}, not ${showShape(shape)}`]
       : [];
   });
-  if (missing.length + unexpected.length + misshapen.length)
+  const mistyped = wanted.flatMap(({ name }) => {
+    const found = stored.get(name);
+    return found && !holdsWeights(found.dtype) ? [`${name} is ${found.dtype}`] : [];
+  });
+  if (missing.length + unexpected.length + misshapen.length + mistyped.length)
     throw new CheckpointError(
       `${path} does not fit its config.` +
         list("Missing", missing) +
         list("Unexpected", unexpected) +
-        list("Of another shape", misshapen),
-      { path, missing, unexpected, misshapen },
+        list("Of another shape", misshapen) +
+        list("Neither floats (F32, F16, BF16, F64) nor I8, so no weights", mistyped),
+      { path, missing, unexpected, misshapen, mistyped },
     );
 }
 
-/** The first names in words; the error's facts have all. */
+/** A model of 32 layers may lack 291 tensors; so many names show the pattern, and the error's facts have all. */
+const MOST_NAMES = 40;
+
 function list(title: string, names: readonly string[]): string {
   if (!names.length) return "";
-  const shown = names.slice(0, 8).join(", ");
-  return ` ${title} (${names.length}): ${shown}${names.length > 8 ? ", …" : ""}.`;
+  const more = names.length - MOST_NAMES;
+  return ` ${title} (${names.length}): ${names.slice(0, MOST_NAMES).join(", ")}${more > 0 ? ` and ${more} more` : ""}.`;
 }

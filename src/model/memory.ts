@@ -1,9 +1,9 @@
 /** What a model needs on the device, counted from its parameters: whether it fits is known before anything is made. */
 import { isMatrix } from "../nn/parameters.ts";
-import { rowRanges, storedBytes, type WeightStorage } from "../nn/weight.ts";
+import { rowRanges, storedBytes, type WeightStorage, weightStorages } from "../nn/weight.ts";
 import { LimitError, OutOfMemoryError, sizeOf } from "../tensor/index.ts";
-import { imageTokens, patchCells, type RediffConfig } from "./config.ts";
-import { parameterSpecs, PROJECTOR, VISION } from "./parameterSpecs.ts";
+import { hasVision, imageTokens, type LanguageConfig, patchCells, type RediffConfig } from "./config.ts";
+import { languageSpecs, parameterSpecs, PROJECTOR, VISION } from "./parameterSpecs.ts";
 
 /** What of an adapter, and of the machine, decides. */
 export interface Machine {
@@ -19,15 +19,19 @@ export interface Workload {
   readonly batch: number;
   /** Tokens of text around the picture. */
   readonly prompt: number;
-  /** Tokens of the picture. Default: those of one view. */
+  /** Tokens of the picture, or of all pictures together. Default: those of one view. */
   readonly picture?: number;
+  /** Tokens of the canvas. Default: the model's own. */
+  readonly canvas?: number;
+  /** Whether keys and values of the prompt are kept between steps (`cache: "prompt"`). Default: no. */
+  readonly cache?: boolean;
 }
 
 export interface MemoryNeed {
   readonly storage: WeightStorage;
   /** Bytes of all weights, scales and padding included. */
   readonly weights: number;
-  /** Keys and values of the prompt and the picture, f32, as `cache: "prompt"` keeps them. */
+  /** Keys and values of the prompt and the picture, f32, where they are kept. */
   readonly cache: number;
   /** At most alive at once besides, when a step runs the whole sequence without backward. */
   readonly activations: number;
@@ -40,18 +44,25 @@ export interface MemoryNeed {
 
 const F32 = 4;
 
-/** Bytes that decoding takes. `maxBindingBytes` decides how weights are split. */
+/** Bytes that decoding takes, with pictures or, of a language model alone, without. `maxBindingBytes` decides how weights, and the rows of an MLP, are split. */
 export function memoryNeed(
-  config: RediffConfig,
+  config: LanguageConfig,
   storage: WeightStorage,
-  { batch: B, prompt, picture = imageTokens(config.vision) }: Workload,
+  workload: Workload,
   maxBindingBytes = Infinity,
 ): MemoryNeed {
   const { text } = config;
+  const {
+    batch: B,
+    prompt,
+    picture = hasVision(config) ? imageTokens(config.vision) : 0,
+    canvas = text.canvas,
+    cache = false,
+  } = workload;
   let weights = 0;
   const split: { name: string; parts: number }[] = [];
   const buffers: { name: string; bytes: number }[] = [];
-  for (const spec of parameterSpecs(config)) {
+  for (const spec of languageSpecs(config)) {
     const [rows, ...rest] = spec.shape as [number, ...number[]];
     const columns = sizeOf(rest);
     if (!isMatrix(spec)) {
@@ -64,22 +75,40 @@ export function memoryNeed(
     buffers.push({ name: spec.name, bytes: storedBytes(ranges[0]!.end, columns, storage) });
   }
 
-  const rows = B * (picture + prompt + text.canvas);
-  // encodePicture shows the encoder four views at a time.
-  const views = B * Math.min(4, Math.ceil(picture / imageTokens(config.vision)));
-  const logits = B * text.canvas * text.vocabulary * F32;
-  // Those of a head in parts are put together, and for that moment there twice.
-  const heads = split.some(({ name }) => name === "lm_head.weight") ? 2 : 1;
+  const rows = B * (picture + prompt + canvas);
+  // Tiled pictures are encoded one after the other and four views at a time, square ones all at once.
+  const each = hasVision(config) ? Math.ceil(picture / imageTokens(config.vision)) : 0;
+  const views = config.tiling ? Math.min(4, each) : B * each;
+  const logits = B * canvas * text.vocabulary * F32;
+  const isSplit = (part: string): boolean => split.some(({ name }) => name.includes(part));
+  // Outputs of a matrix in parts are put together, and for that moment there twice.
+  const heads = isSplit("lm_head") ? 2 : 1;
+  const inner = rowRanges(rows, text.mlp, "f32", maxBindingBytes, "inner activations of an MLP");
+  const layer =
+    layerPeak(rows, inner[0]!.end, text) +
+    F32 *
+      ((cache ? 2 * rows * text.width : 0) +
+        Math.max(
+          isSplit(".layers.0.mlp.gate_proj") ? inner[0]!.end * text.mlp : 0,
+          isSplit(".layers.0.self_attn.q_proj") ? rows * text.width : 0,
+          isSplit(".layers.0.mlp.down_proj") ? inner[0]!.end * text.width : 0,
+        ));
+  if (hasVision(config)) {
+    const { imageSize, width } = config.vision;
+    const view = Math.max(3 * imageSize ** 2, imageTokens(config.vision) * width);
+    buffers.push({ name: "views of the vision encoder", bytes: views * view * F32 });
+  }
   buffers.push({ name: "logits of the canvas", bytes: logits });
-  buffers.push({ name: "inner activations of the MLP", bytes: rows * text.mlp * F32 });
+  buffers.push({ name: "hidden states of the sequence", bytes: rows * text.width * F32 });
+  buffers.push({ name: "inner activations of the MLP", bytes: inner[0]!.end * text.mlp * F32 });
   return {
     storage,
     weights,
-    cache: 2 * text.layers * B * (picture + prompt) * text.width * F32,
+    cache: cache ? 2 * text.layers * B * (picture + prompt) * text.width * F32 : 0,
     activations: Math.max(
-      layerPeak(rows, text),
+      layer,
       rows * F32 * 5 * text.width + heads * logits,
-      visionPeak(views, config),
+      hasVision(config) ? visionPeak(views, config) : 0,
     ),
     largest: buffers.reduce((most, buffer) => (buffer.bytes > most.bytes ? buffer : most)),
     split,
@@ -108,9 +137,14 @@ export function stepFlops(
   return B * (products + 4 * scores);
 }
 
-/** Of a block: its input, norm, q, k, v, two rotated, mixed, out, sum, norm, down, sum; embeddings in three stages; inner rows. */
-const layerPeak = (rows: number, { width, mlp }: { width: number; mlp: number }): number =>
-  rows * F32 * (17 * width + 3 * mlp);
+/**
+ * Of a block: its input, norm, q, k, v, two rotated, mixed, out, sum, norm, down, sum; embeddings in three stages; inner rows,
+ * `part` of them at a time. Parts are copied, once for each of two products, and what comes of them is there twice.
+ */
+function layerPeak(rows: number, part: number, { width, mlp }: { width: number; mlp: number }): number {
+  const copies = part < rows ? rows * width + part * 2 * width : 0;
+  return F32 * (rows * 17 * width + part * 3 * mlp + copies);
+}
 
 /** Pixels as they come and as patches, the stem's windows and maps, and a block: with biases, so each product is there twice. */
 function visionPeak(B: number, { vision }: RediffConfig): number {
@@ -142,10 +176,37 @@ export function checkFits(need: MemoryNeed, machine: Machine): void {
   if (why === undefined) return;
   const facts = { ...need, ...machine };
   const sizes = `it needs ${inGB(need.total)}${machine.freeBytes === undefined ? "" : `, ${inGB(machine.freeBytes)} are free`}`;
-  const message = `The model does not fit in ${need.storage}: ${why} (${sizes}). \`rediff doctor --model\` shows every storage.`;
+  const message = `The model does not fit in ${need.storage}: ${why} (${sizes}). --dtype chooses another storage, --memory says what there is, and \`rediff doctor --model\` shows all.`;
   throw need.largest.bytes > machine.maxBindingBytes
     ? new LimitError(message, facts)
     : new OutOfMemoryError(message, facts);
+}
+
+/**
+ * What the most exact storage that fits a machine needs, and what is against those before it ("f32: 2.1 GB of memory are missing").
+ * Throws LimitError, or OutOfMemoryError where memory is all that is missing, with what is against each storage.
+ */
+export function fittingStorage(
+  config: LanguageConfig,
+  workload: Workload,
+  machine: Machine,
+): { need: MemoryNeed; against: string[] } {
+  const against: string[] = [];
+  const needs = weightStorages.map((storage) => memoryNeed(config, storage, workload, machine.maxBindingBytes));
+  for (const need of needs) {
+    const why = obstacle(need, machine);
+    if (why === undefined) return { need, against };
+    against.push(`${need.storage}: ${why}`);
+  }
+  const last = needs.at(-1)!;
+  const isLimit = last.largest.bytes > machine.maxBindingBytes;
+  const remedy = isLimit
+    ? "Give fewer or smaller pictures, or a smaller batch"
+    : "Say --memory GB if there is more, or --dtype to try one";
+  throw new (isLimit ? LimitError : OutOfMemoryError)(
+    `The model fits in no storage: ${against.join("; ")}. ${remedy}. \`rediff doctor\` shows the adapter.`,
+    { against, ...machine },
+  );
 }
 
 /** Decimal, as memory is sold: 4.48 GB, 64.7 MB, 98.3 kB. */

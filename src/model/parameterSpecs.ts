@@ -1,7 +1,16 @@
 /** Every parameter of the model: its name in Hugging Face checkpoints (field names of LLaDA-V), its shape, its first values. */
 import type { ParameterSpec } from "../nn/parameters.ts";
 import { randomStream, RediffError, sizeOf } from "../tensor/index.ts";
-import { checkStem, imageTokens, patchCells, type RediffConfig } from "./config.ts";
+import {
+  checkStem,
+  hasVision,
+  imageTokens,
+  type LanguageConfig,
+  patchCells,
+  type RediffConfig,
+  type TextConfig,
+  type VisionConfig,
+} from "./config.ts";
 
 export const VISION = "model.vision_tower.vision_tower.vision_model.";
 export const PROJECTOR = "model.mm_projector.";
@@ -9,55 +18,74 @@ export const PROJECTOR = "model.mm_projector.";
 export const NEWLINE = "model.image_newline";
 
 /** All parameters, in the order of the forward pass. Throws RediffError where the sizes do not fit each other. */
-export function parameterSpecs({ vision, text, tiling }: RediffConfig): ParameterSpec[] {
-  checkStem(vision);
-  const specs: ParameterSpec[] = [];
-  const put = (name: string, ...shape: number[]) => specs.push({ name, shape });
-  const putLinear = (name: string, out: number, into: number) => {
-    put(`${name}.weight`, out, into);
-    put(`${name}.bias`, out);
-  };
-  const putLayerNorm = (name: string, width: number) => {
-    put(`${name}.weight`, width);
-    put(`${name}.bias`, width);
-  };
-  const putConvolution = (name: string, out: number, into: number, side: number) => {
-    put(`${name}.weight`, out, into, side, side);
-    put(`${name}.bias`, out);
-  };
+export const parameterSpecs = (config: RediffConfig): ParameterSpec[] => [
+  ...visionSpecs(config.vision),
+  ...projectorSpecs(config),
+  ...textSpecs(config.text),
+];
 
+/** Those of a language model that may have no eyes. */
+export const languageSpecs = (config: LanguageConfig): ParameterSpec[] =>
+  hasVision(config) ? parameterSpecs(config) : textSpecs(config.text);
+
+const linear = (name: string, out: number, into: number): ParameterSpec[] => [
+  { name: `${name}.weight`, shape: [out, into] },
+  { name: `${name}.bias`, shape: [out] },
+];
+
+/** Parameters of the vision encoder. Throws RediffError where a stem does not fit the picture. */
+export function visionSpecs(vision: VisionConfig): ParameterSpec[] {
+  checkStem(vision);
+  const { width, mlp, layers } = vision;
   const { channels, side } = patchCells(vision);
-  vision.stem?.widths.forEach((width, i, widths) =>
-    putConvolution(`${VISION}embeddings.stem.${i}`, width, widths[i - 1] ?? 3, 3),
-  );
-  putConvolution(`${VISION}embeddings.patch_embedding`, vision.width, channels, side);
-  put(`${VISION}embeddings.position_embedding.weight`, imageTokens(vision), vision.width);
-  for (let i = 0; i < vision.layers; i++) {
-    const layer = `${VISION}encoder.layers.${i}.`;
-    putLayerNorm(`${layer}layer_norm1`, vision.width);
-    for (const name of ["q_proj", "k_proj", "v_proj", "out_proj"])
-      putLinear(`${layer}self_attn.${name}`, vision.width, vision.width);
-    putLayerNorm(`${layer}layer_norm2`, vision.width);
-    putLinear(`${layer}mlp.fc1`, vision.mlp, vision.width);
-    putLinear(`${layer}mlp.fc2`, vision.width, vision.mlp);
-  }
-  putLinear(`${PROJECTOR}0`, text.width, vision.width);
-  putLinear(`${PROJECTOR}2`, text.width, text.width);
-  if (tiling) put(NEWLINE, text.width);
-  put("model.embed_tokens.weight", text.vocabulary, text.width);
-  for (let i = 0; i < text.layers; i++) {
-    const layer = `model.layers.${i}.`;
-    put(`${layer}input_layernorm.weight`, text.width);
-    for (const name of ["q_proj", "k_proj", "v_proj", "o_proj"])
-      put(`${layer}self_attn.${name}.weight`, text.width, text.width);
-    put(`${layer}post_attention_layernorm.weight`, text.width);
-    put(`${layer}mlp.gate_proj.weight`, text.mlp, text.width);
-    put(`${layer}mlp.up_proj.weight`, text.mlp, text.width);
-    put(`${layer}mlp.down_proj.weight`, text.width, text.mlp);
-  }
-  put("model.norm.weight", text.width);
-  put("lm_head.weight", text.vocabulary, text.width);
-  return specs;
+  const norm = (name: string): ParameterSpec[] => [
+    { name: `${name}.weight`, shape: [width] },
+    { name: `${name}.bias`, shape: [width] },
+  ];
+  const convolution = (name: string, out: number, into: number, window: number): ParameterSpec[] => [
+    { name: `${name}.weight`, shape: [out, into, window, window] },
+    { name: `${name}.bias`, shape: [out] },
+  ];
+  const stem = vision.stem?.widths ?? [];
+  return [
+    ...stem.flatMap((out, i) => convolution(`${VISION}embeddings.stem.${i}`, out, stem[i - 1] ?? 3, 3)),
+    ...convolution(`${VISION}embeddings.patch_embedding`, width, channels, side),
+    { name: `${VISION}embeddings.position_embedding.weight`, shape: [imageTokens(vision), width] },
+    ...Array.from({ length: layers }, (_, i) => `${VISION}encoder.layers.${i}.`).flatMap((layer) => [
+      ...norm(`${layer}layer_norm1`),
+      ...["q_proj", "k_proj", "v_proj", "out_proj"].flatMap((name) =>
+        linear(`${layer}self_attn.${name}`, width, width),
+      ),
+      ...norm(`${layer}layer_norm2`),
+      ...linear(`${layer}mlp.fc1`, mlp, width),
+      ...linear(`${layer}mlp.fc2`, width, mlp),
+    ]),
+  ];
+}
+
+/** Parameters between vision encoder and language model. */
+export const projectorSpecs = ({ vision, text, tiling }: RediffConfig): ParameterSpec[] => [
+  ...linear(`${PROJECTOR}0`, text.width, vision.width),
+  ...linear(`${PROJECTOR}2`, text.width, text.width),
+  ...(tiling ? [{ name: NEWLINE, shape: [text.width] }] : []),
+];
+
+/** Parameters of the language model. */
+export function textSpecs({ vocabulary, width, layers, mlp }: TextConfig): ParameterSpec[] {
+  const weight = (name: string, ...shape: number[]): ParameterSpec => ({ name: `${name}.weight`, shape });
+  return [
+    weight("model.embed_tokens", vocabulary, width),
+    ...Array.from({ length: layers }, (_, i) => `model.layers.${i}.`).flatMap((layer) => [
+      weight(`${layer}input_layernorm`, width),
+      ...["q_proj", "k_proj", "v_proj", "o_proj"].map((name) => weight(`${layer}self_attn.${name}`, width, width)),
+      weight(`${layer}post_attention_layernorm`, width),
+      weight(`${layer}mlp.gate_proj`, mlp, width),
+      weight(`${layer}mlp.up_proj`, mlp, width),
+      weight(`${layer}mlp.down_proj`, width, mlp),
+    ]),
+    weight("model.norm", width),
+    weight("lm_head", vocabulary, width),
+  ];
 }
 
 /**

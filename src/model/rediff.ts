@@ -3,7 +3,7 @@ import { erfMlp } from "../nn/mlp.ts";
 import { countParameters, createParameters, disposeParameters, type Parameters, section } from "../nn/parameters.ts";
 import type { Weight } from "../nn/weight.ts";
 import type { Device, Tensor } from "../tensor/index.ts";
-import type { RediffConfig } from "./config.ts";
+import type { LanguageConfig, RediffConfig } from "./config.ts";
 import { initialValues, parameterSpecs, PROJECTOR } from "./parameterSpecs.ts";
 import { visionEncoder } from "./visionEncoder.ts";
 
@@ -18,13 +18,16 @@ export interface Rediff<W extends Weight = Tensor> {
 /** A model to use, whatever its weights are stored as. */
 export type AnyRediff = Rediff<Weight>;
 
+/** What decoding needs of a model, which may have no eyes: LLaDA and ProSeCo. */
+export type LanguageModel = Omit<AnyRediff, "config"> & { readonly config: LanguageConfig };
+
 /** A model with initial values, a function of (config, seed). */
 export function createRediff(device: Device, config: RediffConfig, seed: number): Rediff {
   const parameters = createParameters(device, parameterSpecs(config), (spec) => initialValues(spec, config, seed));
   return { device, config, parameters };
 }
 
-export const disposeRediff = ({ parameters }: AnyRediff): void => disposeParameters(parameters);
+export const disposeRediff = ({ parameters }: LanguageModel): void => disposeParameters(parameters);
 
 export const parameterCount = (config: RediffConfig): number => countParameters(parameterSpecs(config));
 

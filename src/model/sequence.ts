@@ -10,7 +10,7 @@ import { section } from "../nn/parameters.ts";
 import { lookUp } from "../nn/weight.ts";
 import { concat, type Device, gather, reshape, ShapeError, type Tensor, tensor, zeros } from "../tensor/index.ts";
 import { diffusionTransformer, type TransformerOptions } from "./diffusionTransformer.ts";
-import type { AnyRediff } from "./rediff.ts";
+import type { LanguageModel } from "./rediff.ts";
 
 /** Stands in a row of ids where an image comes in: LLaVA's IMAGE_TOKEN_INDEX, which no embedding table has. */
 export const IMAGE = -200;
@@ -113,7 +113,7 @@ export interface Sequences {
  * Embeds the text of a batch and puts it beside its images. Each tensor of `images` holds one image, (P, C), or n of
  * equal size, (n, P, C).
  */
-export function embedSequences(model: AnyRediff, images: readonly Tensor[], rows: SequenceRows): Sequences {
+export function embedSequences(model: LanguageModel, images: readonly Tensor[], rows: SequenceRows): Sequences {
   const { device, config, parameters } = model;
   const C = config.text.width;
   const counts = images.flatMap(({ shape }) => {
@@ -141,7 +141,7 @@ const upload = (device: Device, values: ArrayLike<number>, label: string): Tenso
 
 /** Hidden states (M, C), after the final norm, of the wanted places; `canvas` is u32 (B, T). */
 export function sequenceStates(
-  { parameters, config, recompute = false }: AnyRediff,
+  { parameters, config, recompute = false }: LanguageModel,
   { layout, fixed, index, wanted, lengths }: Sequences,
   canvas?: Tensor,
   onKeys?: TransformerOptions["onKeys"],
@@ -164,7 +164,7 @@ export function sequenceStates(
 }
 
 /** Logits (M, V) of the wanted places. */
-export const sequenceLogits = (model: AnyRediff, sequences: Sequences, canvas?: Tensor): Tensor =>
+export const sequenceLogits = (model: LanguageModel, sequences: Sequences, canvas?: Tensor): Tensor =>
   linear(sequenceStates(model, sequences, canvas), section(model.parameters, "lm_head.").matrix("weight"));
 
 /**
@@ -172,7 +172,7 @@ export const sequenceLogits = (model: AnyRediff, sequences: Sequences, canvas?: 
  * of the batch come in order, as `encodeImage` returns them, (n, P, C), or one by one, (P, C).
  */
 export function canvasLogits(
-  model: AnyRediff,
+  model: LanguageModel,
   images: readonly Tensor[],
   prompts: readonly (readonly number[])[],
   canvas: Tensor,

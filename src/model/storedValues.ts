@@ -1,9 +1,12 @@
 /** Numbers of stored tensors, and back: the element types that weights come in. */
 import { f16ToF32, f32ToF16 } from "../tensor/index.ts";
-import { CheckpointError, type StoredTensor } from "./safetensors.ts";
+import { CheckpointError, type StoredDtype, type StoredTensor } from "./safetensors.ts";
 
 /** The types that weights are written in. */
 export type WeightDtype = "F32" | "F16" | "BF16";
+
+/** Whether a stored type holds weights, which `storedToF32` reads. */
+export const holdsWeights = (dtype: StoredDtype): boolean => ["F32", "F16", "BF16", "F64", "I8"].includes(dtype);
 
 /** Values widened to f32: exact for all but F64, which is rounded. Throws CheckpointError for types that are no weights. */
 export function storedToF32({ name, dtype, bytes }: Pick<StoredTensor, "name" | "dtype" | "bytes">): Float32Array {

@@ -58,16 +58,22 @@ export function openTensorFile(folder: string, open: OpenSource): TensorFile {
     );
   const shardOf = parseIndex(readAll(index), index.name);
   const sources: ByteSource[] = [];
-  for (const file of new Set(shardOf.values())) {
-    const source = open(file);
-    if (source) sources.push(source);
-    else {
-      closeAll(sources);
-      throw new CheckpointError(`${index.name} names ${file}, which is not in ${folder}. The download is incomplete.`, {
-        folder,
-        file,
-      });
+  try {
+    for (const file of new Set(shardOf.values())) {
+      const source = open(file);
+      if (!source)
+        throw new CheckpointError(
+          `${index.name} names ${file}, which is not in ${folder}. The download is incomplete.`,
+          {
+            folder,
+            file,
+          },
+        );
+      sources.push(source);
     }
+  } catch (error) {
+    closeAll(sources);
+    throw error;
   }
   const opened = openAll(folder, sources);
   const wrong = [...shardOf.keys()].filter((name) => !opened.tensors.has(name));

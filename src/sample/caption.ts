@@ -1,9 +1,9 @@
 /** From pixels to captions: encode the picture once, decode the canvas, read the text off it. */
-import { encodePicture, type Image } from "../model/encodePicture.ts";
+import { encodePictures, type Image } from "../model/encodePicture.ts";
 import { askAbout, captionPrompt } from "../model/prompt.ts";
-import { encodeImage, type AnyRediff } from "../model/rediff.ts";
+import type { AnyRediff, LanguageModel } from "../model/rediff.ts";
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
-import { noGrad, scope, ShapeError, type Tensor, tensor } from "../tensor/index.ts";
+import { noGrad, scope, ShapeError, type Tensor } from "../tensor/index.ts";
 import type { DecodeOptions, DecodeStep, Decoder } from "./decoder.ts";
 import { type SamplerName, samplers } from "./presets.ts";
 
@@ -45,30 +45,26 @@ export interface CaptionOptions extends Omit<DecodeOptions, "onStep"> {
   readonly onStep?: (step: DecodeStep) => void;
 }
 
-/** Captions for a batch of pictures, one for each, from pixels (3, S, S) as `toPixels` makes them: one square view. */
+/** Captions for a batch of pictures of any size, one for each: tiled where the model's config says so, else squashed to a square. */
 export function captionImages(
   model: AnyRediff,
   tokenizer: Tokenizer,
-  pixels: readonly Float32Array[],
+  pictures: readonly Image[],
   decoder: Decoder,
   options: CaptionOptions,
 ): Promise<Caption[]> {
-  const { device, config } = model;
-  const S = config.vision.imageSize;
-  const B = pixels.length;
-  const encode = (): Tensor[] => {
-    const all = new Float32Array(B * 3 * S * S);
-    pixels.forEach((picture, i) => all.set(picture, i * 3 * S * S));
-    return [encodeImage(model, tensor(device, all, [B, 3, S, S], "f32", "pixels"))];
-  };
   const prompt = options.prompt ?? captionPrompt(tokenizer);
-  return decodeCaptions(model, tokenizer, encode, Array<typeof prompt>(B).fill(prompt), decoder, options);
+  return decodeCaptions(
+    model,
+    tokenizer,
+    () => encodePictures(model, pictures),
+    pictures.map(() => prompt),
+    decoder,
+    options,
+  );
 }
 
-/**
- * One caption, of one picture or of several that the prompt speaks of, each of any size: tiled where the model's config says so,
- * else squashed to a square.
- */
+/** One caption, of one picture or of several that the prompt speaks of, each as in `captionImages`. */
 export async function captionPictures(
   model: AnyRediff,
   tokenizer: Tokenizer,
@@ -77,14 +73,26 @@ export async function captionPictures(
   options: CaptionOptions,
 ): Promise<Caption> {
   const prompt = options.prompt ?? captionPrompt(tokenizer, askAbout(pictures.length));
-  const encode = (): Tensor[] => pictures.map((picture) => encodePicture(model, picture));
+  const encode = () => encodePictures(model, pictures);
   const [caption] = await decodeCaptions(model, tokenizer, encode, [prompt], decoder, options);
   return caption!;
 }
 
+/** What a model, also one without eyes, says to a prompt without pictures. */
+export async function answerPrompt(
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  prompt: readonly number[],
+  decoder: Decoder,
+  options: Omit<CaptionOptions, "prompt">,
+): Promise<Caption> {
+  const [answer] = await decodeCaptions(model, tokenizer, () => [], [prompt], decoder, options);
+  return answer!;
+}
+
 /** The captions that follow the prompts, one for each. `encode` makes the image tokens, in the order of their places. */
 async function decodeCaptions(
-  model: AnyRediff,
+  model: LanguageModel,
   tokenizer: Tokenizer,
   encode: () => readonly Tensor[],
   prompts: readonly (readonly number[])[],

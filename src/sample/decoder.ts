@@ -4,7 +4,7 @@
  * A decoder is a policy for what happens to a canvas between two forward passes. Everything of a step stays on the GPU:
  * logits, confidence, choice, new canvas; the canvas is read once at the end, or after each step when somebody watches.
  */
-import type { AnyRediff } from "../model/rediff.ts";
+import type { LanguageModel } from "../model/rediff.ts";
 import { embedSequences } from "../model/sequence.ts";
 import {
   confidence,
@@ -78,7 +78,7 @@ export interface DecodeResult {
   readonly lengths?: readonly number[];
 }
 
-export type Decoder = (model: AnyRediff, request: DecodeRequest, options: DecodeOptions) => Promise<DecodeResult>;
+export type Decoder = (model: LanguageModel, request: DecodeRequest, options: DecodeOptions) => Promise<DecodeResult>;
 
 /** Whether and when a visible token is replaced by the new prediction. */
 export interface Replacement {
@@ -89,7 +89,7 @@ export interface Replacement {
 
 /** The loop. `replacement` is all that differs between mask prediction and refining. */
 export async function decodeCanvas(
-  model: AnyRediff,
+  model: LanguageModel,
   request: DecodeRequest,
   options: DecodeOptions,
   { replace, gate = 0 }: Replacement,

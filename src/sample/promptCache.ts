@@ -9,7 +9,7 @@ import { linear } from "../nn/linear.ts";
 import { section } from "../nn/parameters.ts";
 import { lookUp } from "../nn/weight.ts";
 import { diffusionTransformer } from "../model/diffusionTransformer.ts";
-import type { AnyRediff } from "../model/rediff.ts";
+import type { LanguageModel } from "../model/rediff.ts";
 import { type Sequences, sequenceStates } from "../model/sequence.ts";
 import { type AttentionPrefix, concat, reshape, RediffError, slice, type Tensor, tensor } from "../tensor/index.ts";
 import { checkCount } from "./schedules.ts";
@@ -34,7 +34,7 @@ export function checkCache({ cache = "none", refresh }: CacheOptions): void {
 
 /** Logits (B, T, V) of a canvas (B, T) behind its prompts, and the cache to give to the next step. */
 export function cachedLogits(
-  model: AnyRediff,
+  model: LanguageModel,
   sequences: Sequences,
   canvas: Tensor,
   step: number,

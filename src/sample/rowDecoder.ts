@@ -2,7 +2,7 @@
  * Decoding whose choices are made on the host, a row at a time: one forward pass for all rows, then each row says what it wants
  * a prediction for next. Canvas and predictions cross over at each pass: 12·B·T bytes.
  */
-import type { AnyRediff } from "../model/rediff.ts";
+import type { LanguageModel } from "../model/rediff.ts";
 import { embedSequences, sequenceLogits, type Sequences } from "../model/sequence.ts";
 import {
   add,
@@ -52,7 +52,7 @@ export interface RowRules {
 
 /** Decodes all rows of a request, each by itself. Positions behind the end of a caption may remain masked. */
 export async function decodeRows(
-  model: AnyRediff,
+  model: LanguageModel,
   request: DecodeRequest,
   options: DecodeOptions,
   policy: RowPolicy,
@@ -110,11 +110,17 @@ export async function decodeRows(
 }
 
 /** The same batch with a mask at every place of the prompts. */
-const withoutPrompts = (model: AnyRediff, { layout }: Sequences, canvas: number, maskId: number): Sequences =>
+const withoutPrompts = (model: LanguageModel, { layout }: Sequences, canvas: number, maskId: number): Sequences =>
   embedSequences(model, [], { rows: layout.promptLengths.map((length) => Array<number>(length).fill(maskId)), canvas });
 
 /** Classifier-free guidance: u + (scale + 1)·(x − u), with u the logits without a prompt. */
-function guide(model: AnyRediff, logits: Tensor, unprompted: Sequences | undefined, canvas: Tensor, scale = 0): Tensor {
+function guide(
+  model: LanguageModel,
+  logits: Tensor,
+  unprompted: Sequences | undefined,
+  canvas: Tensor,
+  scale = 0,
+): Tensor {
   if (!unprompted) return logits;
   const u = reshape(sequenceLogits(model, unprompted, canvas), logits.shape);
   return add(u, mul(sub(logits, u), scale + 1));

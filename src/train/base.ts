@@ -3,7 +3,7 @@
  *
  *   L = mean over the batch of (1/p) · (1/L) · Σ_{masked i} −log p_θ(r_0[i] | v, p_0, r_t)
  */
-import { loadModel, loadWeights } from "../model/checkpoint.ts";
+import { checkpointConfig, loadModel, loadWeights } from "../model/checkpoint.ts";
 import { preset } from "../model/config.ts";
 import { PROJECTOR, VISION } from "../model/parameterSpecs.ts";
 import { createRediff, type Rediff } from "../model/rediff.ts";
@@ -88,15 +88,21 @@ export function initialModel(
   device: Device,
   { preset: name, seed, init, vision, text }: Pick<TrainOptions, "preset" | "seed" | "init" | "vision" | "text">,
 ): Rediff {
-  const model = init === undefined ? createRediff(device, preset(name), seed) : loadModel(device, init);
-  if (model.config.name !== name)
+  const config = init === undefined ? preset(name) : checkpointConfig(init);
+  if (config.name !== name)
     throw new RediffError(
-      `${init} holds a ${model.config.name} model, and the run asks for ${name}. Give its name as --preset.`,
+      `${init} holds a ${config.name} model, and the run asks for ${name}. Give its name as --preset.`,
       {
         init,
         preset: name,
       },
     );
+  if (config.tiling)
+    throw new RediffError(
+      `Training shows square views, and ${init ?? name} cuts pictures into tiles: it would learn from what it does not see in use. Train a model whose config has no tiling.`,
+      { init, preset: name },
+    );
+  const model = init === undefined ? createRediff(device, config, seed) : loadModel(device, init);
   const sees = (parameter: string) => parameter.startsWith(VISION) || parameter.startsWith(PROJECTOR);
   if (vision !== undefined) loadWeights(model, vision, sees);
   if (text !== undefined) loadWeights(model, text, (parameter) => !sees(parameter));

@@ -2,8 +2,8 @@
 import { generateFlag } from "../data/flagGenerator.ts";
 import { flagPicture } from "../data/flagPicture.ts";
 import { readImage } from "../data/image.ts";
-import { normalise, toPixels } from "../data/resize.ts";
-import type { Rediff } from "../model/rediff.ts";
+import { type Image, toPixels } from "../data/resize.ts";
+import type { AnyRediff } from "../model/rediff.ts";
 import type { Tokenizer } from "../model/tokenizer.ts";
 import { captionImages, type CaptionOptions, type Decoder } from "../sample/index.ts";
 
@@ -30,24 +30,28 @@ export type DraftRecord = Subject & {
 export const draftId = (subject: Subject, tokensPerStep: number): string =>
   `${"image" in subject ? subject.image : `${subject.seed}-${subject.index}`}-${tokensPerStep}`;
 
-/** What the model sees of a subject, (3, size, size) in [-1, 1]. */
-export async function subjectPixels(subject: Subject, size: number): Promise<Float32Array> {
-  if ("image" in subject) return toPixels(await readImage(subject.image), size);
+/** The picture of a subject: a flag of `size` pixels a side, or the user's as it is. */
+async function subjectPicture(subject: Subject, size: number): Promise<Image> {
+  if ("image" in subject) return readImage(subject.image);
   const { seed, index } = subject;
-  return normalise(flagPicture(generateFlag(seed, index), size, index).image);
+  return flagPicture(generateFlag(seed, index), size, index).image;
 }
+
+/** A square view of a subject, (3, size, size) in [-1, 1]. */
+export const subjectPixels = async (subject: Subject, size: number): Promise<Float32Array> =>
+  toPixels(await subjectPicture(subject, size), size);
 
 /** Drafts about subjects at one speed, decoded together. */
 export async function drawDrafts(
-  model: Rediff,
+  model: AnyRediff,
   tokenizer: Tokenizer,
   decoder: Decoder,
   subjects: readonly Subject[],
   options: Omit<CaptionOptions, "history" | "onStep">,
 ): Promise<DraftRecord[]> {
   const { imageSize } = model.config.vision;
-  const pixels = await Promise.all(subjects.map((subject) => subjectPixels(subject, imageSize)));
-  const captions = await captionImages(model, tokenizer, pixels, decoder, options);
+  const pictures = await Promise.all(subjects.map((subject) => subjectPicture(subject, imageSize)));
+  const captions = await captionImages(model, tokenizer, pictures, decoder, options);
   const { tokensPerStep } = options;
   return captions.map(({ text, ids }, i) => {
     const subject = subjects[i]!;

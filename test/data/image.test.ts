@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { crc32, deflateSync } from "node:zlib";
 import fc from "fast-check";
 import { decodeImage, readImage } from "../../src/data/image.ts";
@@ -308,4 +308,22 @@ test("files: a picture, a missing one, a folder", async () => {
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+describe("transparency that is dropped", () => {
+  interface Transparent {
+    readonly width: number;
+    readonly height: number;
+    readonly files: readonly { readonly name: string; readonly file: string; readonly rgb: readonly number[] }[];
+  }
+  const golden = JSON.parse(
+    readFileSync(new URL("../goldens/transparent.json", import.meta.url), "utf8"),
+  ) as Transparent;
+  for (const { name, file, rgb } of golden.files)
+    test(`${name} has the colours that Pillow's convert("RGB") leaves`, async () => {
+      const bytes = Buffer.from(file, "base64");
+      const { width, height, data } = await decodeImage(bytes, name, "dropped");
+      assert.deepEqual([width, height, [...data]], [golden.width, golden.height, rgb]);
+      assert.notDeepEqual([...(await decodeImage(bytes, name)).data], rgb);
+    });
 });

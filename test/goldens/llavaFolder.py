@@ -247,8 +247,19 @@ def stopped(run):
     raise SystemExit("no text to stop at")
 
 
+# Three pictures, in the first number of steps that leaves no near-tie; likewise after the search.
+def of_three():
+    asked = {"decoder": "refine", "pictures": ["photo.jpg", "photo.png", "photo.jpg"], "question": "What is in them?", "tokens": 32, "block": 32}
+    for steps in (16, 8, 32, 12, 20):
+        made = {**asked, "steps": steps, **caption(code["refine"], model["refine"], {**asked, "steps": steps})}
+        if len(made["ids"]) >= 8 and not any(disturbed(made, noise) for noise in (1, 2, 3)):
+            return made
+    raise SystemExit("no run of three pictures without near-ties")
+
+
 with torch.no_grad():
     golden.append(stopped(golden[-1]))
+    golden.append(of_three())
 
 saved = copy.deepcopy(model["mask"]).to(torch.bfloat16)  # A copy: rounding a model rounds its table of angles too.
 saved.save_pretrained(out, max_shard_size="60KB")

@@ -3,13 +3,16 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { crc32 } from "node:zlib";
+import fc from "fast-check";
 import {
   layTiles,
   parsePinpoints,
+  pictureTokens,
   selectResolution,
   type Size,
   tiledTokens,
   tilePacking,
+  tokensOfPicture,
 } from "../../src/model/anyResolution.ts";
 import { preset, type TilingConfig, type VisionConfig } from "../../src/model/config.ts";
 import { encodePicture, pictureViews } from "../../src/model/encodePicture.ts";
@@ -73,6 +76,20 @@ test("grids that are filled exactly have the token counts of the published model
     const [columns, rows] = grid.split(",").map(Number) as [number, number];
     assert.equal(tiledTokens(layTiles([384 * columns, 384 * rows], vision, tiling!), vision), tokens, grid);
   }
+});
+
+test("no picture makes more tokens than is said, and some make as many", () => {
+  const { square, most } = pictureTokens(preset("llada-v-8b"));
+  assert.deepEqual([square, most], [1485, 4341]);
+  assert.equal(tokensOfPicture([366, 1745], preset("llada-v-8b")), most);
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 1, max: 5000 }), (width, height) => {
+      assert.ok(tokensOfPicture([width, height], preset("llada-v-8b")) <= most);
+    }),
+    { numRuns: 2000, seed: 1 },
+  );
+  const { vision: square72 } = preset("small");
+  assert.deepEqual(pictureTokens({ vision: square72 }), { square: 36, most: 36 });
 });
 
 test("weights of a token sum to 1, and name rows that there are", () => {

@@ -9,12 +9,18 @@ import { run } from "../../src/cli/export.ts";
 import { tokenizerFor, UsageError } from "../../src/cli/usage.ts";
 import { loadModel, loadModelAs, saveModel } from "../../src/model/checkpoint.ts";
 import { preset, type RediffConfig } from "../../src/model/config.ts";
-import { exportModel } from "../../src/model/published/export.ts";
+import { inFolder } from "../../src/model/files.ts";
+import { speaksLlava } from "../../src/model/published/conversation.ts";
+import { exportCheckpoint, exportModel } from "../../src/model/published/export.ts";
+import { assembleModel, assembleModelAs, openPublished } from "../../src/model/published/load.ts";
+import { visionSpecs } from "../../src/model/parameterSpecs.ts";
 import { createRediff, disposeRediff, type Rediff } from "../../src/model/rediff.ts";
 import { parseSafetensors } from "../../src/model/safetensors.ts";
-import { storedToF32 } from "../../src/model/storedValues.ts";
+import { f32ToStored, storedToF32 } from "../../src/model/storedValues.ts";
+import { openTensorFile } from "../../src/model/tensorFile.ts";
 import { loadTokenizer, TokenizerError } from "../../src/model/tokenizer.ts";
 import { type Device, openDevice, type Tensor } from "../../src/tensor/index.ts";
+import { changed, folder } from "../support/published.ts";
 
 const tokenizerJson = fileURLToPath(new URL("../../data/tokenizer/tokenizer.json", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "export-"));
@@ -131,6 +137,73 @@ describe("rediff export", () => {
         error instanceof TokenizerError &&
         error.message.includes(`<|mdm_mask|> is ${mask} in the tokenizer and 5 in the config`),
     );
+  });
+});
+
+describe("export of published folders", () => {
+  const llavaFolder = fileURLToPath(new URL("../goldens/llavaFolder", import.meta.url));
+
+  test("keeps whose prompt is answered, and lays the tower where LLaDA-V's code looks for it", async (t) => {
+    t.mock.method(console, "log", () => {});
+    const out = join(scratch, "llava");
+    await run(["--checkpoint", llavaFolder, "--out", out, "--max-shard", "1"]);
+    assert.ok(speaksLlava(out));
+    const [first, again] = [loadModel(device, llavaFolder), loadModel(device, out)];
+    assert.deepEqual({ ...again.config, name: "" }, { ...first.config, name: "" });
+    await sameParameters(first, again);
+    const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8")) as Record<string, unknown>;
+    assert.equal(config["mm_vision_tower"], join(out, "siglip"));
+    const tower = openPublished(join(out, "siglip"));
+    assert.deepEqual(tower.config.vision, first.config.vision);
+    for (const { name } of visionSpecs(first.config.vision))
+      assert.deepEqual(storedToF32(tower.file.read(tower.stored.get(name)!)), await first.parameters.get(name)!.read());
+    tower.file.close();
+    disposeRediff(first);
+    disposeRediff(again);
+    await assert.rejects(run(["--checkpoint", llavaFolder, "--out", llavaFolder]), /must be another folder/);
+  });
+
+  test("puts a language model and a tower together, as assembleModel does", async (t) => {
+    t.mock.method(console, "log", () => {});
+    const text = changed("llada", (config) => {
+      for (const role of ["mask", "eos", "pad"]) delete config[`${role}_token_id`];
+    });
+    copyFileSync(join(llavaFolder, "tokenizer.json"), join(text, "tokenizer.json"));
+    const out = join(scratch, "assembled");
+    await run(["--checkpoint", text, "--tower", folder("siglip"), "--out", out]);
+    const parts = { text, vision: folder("siglip") };
+    const [wanted, made] = [assembleModel(device, parts), loadModel(device, out)];
+    await sameParameters(wanted, made);
+    assert.ok(speaksLlava(out));
+    const int8 = await assembleModelAs(device, parts, "int8");
+    assert.deepEqual([...int8.parameters.keys()], [...wanted.parameters.keys()]);
+    assert.ok("words" in int8.parameters.get("model.mm_projector.2.weight")!);
+    for (const model of [wanted, made, int8]) disposeRediff(model);
+  });
+
+  test("holds parts of a tensor in memory only", async () => {
+    const shape = [5000, 4096];
+    const reads: number[] = [];
+    const file = {
+      name: "x",
+      tensors: new Map(),
+      metadata: {},
+      read: (name: string, from = 0, to = 5000) => {
+        reads.push(to - from);
+        const rows = new Float32Array((to - from) * 4096).fill(from ? 2 : 1);
+        return f32ToStored(name, [to - from, 4096], rows, "BF16");
+      },
+      close: () => {},
+    };
+    const out = join(scratch, "large");
+    const specs = [{ name: "lm_head.weight", shape }];
+    const opened = { config: preset("small"), file, specs, nameOf: (name: string) => name };
+    await exportCheckpoint(opened, out, { dtype: "BF16" });
+    assert.deepEqual(reads, [4096, 904]);
+    const written = openTensorFile(out, inFolder(out));
+    const rows = [4095, 4096].map((row) => storedToF32(written.read("lm_head.weight", row, row + 1))[0]);
+    assert.deepEqual(rows, [1, 2]);
+    written.close();
   });
 });
 

@@ -1,13 +1,23 @@
 /** What is said about memory beforehand is what is then used. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { preset } from "../../src/model/config.ts";
-import { checkFits, memoryNeed, obstacle, stepFlops } from "../../src/model/memory.ts";
+import { describe, test } from "node:test";
+import { preset, type RediffConfig } from "../../src/model/config.ts";
+import { checkFits, fittingStorage, memoryNeed, obstacle, stepFlops } from "../../src/model/memory.ts";
 import { createRandomModel } from "../../src/model/randomModel.ts";
 import { disposeRediff, encodeImage, parameterCount } from "../../src/model/rediff.ts";
 import { canvasLogits, IMAGE } from "../../src/model/sequence.ts";
 import { weightStorages } from "../../src/nn/weight.ts";
-import { type Device, noGrad, openDevice, scope, type Tensor, tensor, uniform } from "../../src/tensor/index.ts";
+import {
+  type Device,
+  LimitError,
+  noGrad,
+  openDevice,
+  OutOfMemoryError,
+  scope,
+  type Tensor,
+  tensor,
+  uniform,
+} from "../../src/tensor/index.ts";
 import type { AnyRediff } from "../../src/model/rediff.ts";
 
 /** One picture, a prompt of 3 tokens, and a canvas: its logits. */
@@ -46,12 +56,13 @@ async function withDevice<R>(
   }
 }
 
-test("weights take the bytes that were counted, and a step no more than was said", async () => {
-  await withDevice({}, async (device) => {
+/** Weights take the bytes that were counted, and a step no more than was said, in every storage. */
+const isAsSaid = (options: Parameters<typeof openDevice>[0], configs: readonly RediffConfig[]): Promise<void> =>
+  withDevice(options, async (device) => {
     const machine = { maxBindingBytes: device.maxBindingBytes, hasF16: device.gpu.features.has("shader-f16") };
-    for (const name of ["nano", "small"])
+    for (const config of configs)
       for (const storage of weightStorages) {
-        const config = preset(name);
+        const { name } = config;
         const need = memoryNeed(config, storage, { batch: 1, prompt: 3 }, device.maxBindingBytes);
         if (obstacle(need, machine)) continue;
         const kept = device.memory().liveBytes;
@@ -71,6 +82,17 @@ test("weights take the bytes that were counted, and a step no more than was said
         assert.equal(device.memory().liveBytes, kept + (liveBytes - weights));
       }
   });
+
+test("weights take the bytes that were counted, and a step no more than was said", () =>
+  isAsSaid({}, [preset("nano"), preset("small")]));
+
+test("so it is where an adapter binds little, and matrices and the rows of an MLP come in parts", async () => {
+  // 71 rows of 1,024 numbers are 291 kB, the MLP's matrices 524 kB, the logits of the canvas 262 kB.
+  const config = { ...preset("nano"), name: "wide", text: { ...preset("small").text, mlp: 1024 } };
+  const need = memoryNeed(config, "f32", { batch: 1, prompt: 3 }, 270_000);
+  assert.ok(need.largest.bytes <= 270_000);
+  assert.equal(need.split.filter(({ name }) => name.includes("gate_proj")).length, config.text.layers);
+  await isAsSaid({ maxBindingBytes: 270_000 }, [config]);
 });
 
 test("quantised, a model is near to what it was; in parts it is as near", async () => {
@@ -118,11 +140,57 @@ test("what is missing is said, with numbers", () => {
   checkFits(need, machine);
   assert.throws(
     () => checkFits(need, { ...machine, freeBytes: 8e9 }),
-    /10\.\d\d GB of memory are missing \(it needs 18\.\d\d GB/,
+    /9\.31 GB of memory are missing \(it needs 17\.31 GB.*--dtype chooses another/,
   );
   assert.throws(() => checkFits(need, { ...machine, hasF16: false }), /no shader-f16/);
   assert.throws(
     () => checkFits(memoryNeed(preset("llada-v-8b"), "int4", { batch: 8, prompt: 64 }, 2 ** 27), machine),
     /in one binding; the adapter binds 134\.2 MB/,
   );
+});
+
+describe("the storage that is chosen", () => {
+  const config = preset("llada-v-8b");
+  const workload = { batch: 1, prompt: 64, picture: 1485 };
+  const GPU = { maxBindingBytes: 2 ** 27, hasF16: true };
+  const chosen = (freeBytes: number, hasF16 = true) =>
+    fittingStorage(config, workload, { ...GPU, hasF16, freeBytes }).need.storage;
+
+  test("is the most exact that fits", () => {
+    assert.deepEqual(
+      [40e9, 20e9, 12e9, 8e9].map((bytes) => chosen(bytes)),
+      ["f32", "f16", "int8", "int4"],
+    );
+    assert.equal(chosen(20e9, false), "int8");
+    const { against } = fittingStorage(config, workload, { ...GPU, hasF16: false, freeBytes: 12e9 });
+    assert.deepEqual(against, ["f32: 22.54 GB of memory are missing", "f16: the adapter has no shader-f16"]);
+    const small = fittingStorage(preset("small"), { batch: 1, prompt: 64 }, { ...GPU, freeBytes: 1e9 });
+    assert.deepEqual([small.need.storage, small.against], ["f32", []]);
+  });
+
+  test("counts the views of a batch of square pictures, which the encoder sees at once", () => {
+    const { tiling: _, ...square } = config;
+    const batch = { ...workload, picture: 729, batch: 64, canvas: 1, prompt: 1 };
+    assert.throws(
+      () => fittingStorage({ ...square, text: { ...square.text, width: 512 } }, batch, { ...GPU, freeBytes: 800e9 }),
+      /views of the vision encoder take 215\.\d MB in one binding/,
+    );
+  });
+
+  test("is none where nothing fits, and what is missing is said of each", () => {
+    assert.throws(
+      () => chosen(4e9),
+      (error: unknown) =>
+        error instanceof OutOfMemoryError &&
+        /fits in no storage: f32: 30\.\d\d GB of memory are missing; f16: .*; int8: .*; int4: 1\.29 GB .* --memory GB/.test(
+          error.message,
+        ),
+    );
+    assert.throws(
+      () => fittingStorage(config, { ...workload, picture: 3 * 4341 }, { ...GPU, freeBytes: 80e9 }),
+      (error: unknown) =>
+        error instanceof LimitError &&
+        /hidden states of the sequence take 216\.\d MB in one binding.*fewer or smaller pictures/.test(error.message),
+    );
+  });
 });

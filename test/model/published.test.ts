@@ -1,28 +1,24 @@
 /** Checkpoints in the layouts of real ones, made by the published code (test/goldens/published.py): they load and compute the same. */
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { loadModel, loadModelAs } from "../../src/model/checkpoint.ts";
 import { preset } from "../../src/model/config.ts";
-import { inFolder } from "../../src/model/files.ts";
 import { loadForUse } from "../../src/model/loadParameters.ts";
 import { assembleModel, openPublished } from "../../src/model/published/load.ts";
 import { parsePublished } from "../../src/model/published/config.ts";
 import { ourName, publishedName } from "../../src/model/published/names.ts";
 import { parameterSpecs, VISION } from "../../src/model/parameterSpecs.ts";
 import { type AnyRediff, disposeRediff, encodeImage } from "../../src/model/rediff.ts";
-import { CheckpointError, formatSafetensors, parseSafetensors } from "../../src/model/safetensors.ts";
+import { CheckpointError, formatSafetensors } from "../../src/model/safetensors.ts";
 import { canvasLogits, IMAGE } from "../../src/model/sequence.ts";
 import { f32ToStored, storedToF32 } from "../../src/model/storedValues.ts";
-import { memorySource, openTensorFile, openTensors } from "../../src/model/tensorFile.ts";
+import { memorySource, openTensors } from "../../src/model/tensorFile.ts";
 import { countParameters, disposeParameters } from "../../src/nn/parameters.ts";
 import { shardsOf } from "../../src/nn/weight.ts";
 import { dequantise, type Device, noGrad, openDevice, type Quantised, scope, tensor } from "../../src/tensor/index.ts";
+import { folder, refuses, stored } from "../support/published.ts";
 
-const folder = (name: string): string => fileURLToPath(new URL(`../goldens/published/${name}`, import.meta.url));
 const golden = JSON.parse(readFileSync(folder("golden.json"), "utf8")) as Record<"image" | "llava" | "llada", number[]>;
 const S = 21;
 const ids = Array.from({ length: 20 }, (_, i) => (7 * i) % 72);
@@ -30,13 +26,11 @@ const ids = Array.from({ length: 20 }, (_, i) => (7 * i) % 72);
 const pixels = Float32Array.from({ length: 3 * S * S }, (_, i) => Math.sin(1.7 * i + 0.31 + 0.013 * i));
 
 let device: Device;
-const scratch = mkdtempSync(join(tmpdir(), "published-"));
 before(async () => {
   device = await openDevice();
 });
 after(async () => {
   await device.close();
-  rmSync(scratch, { recursive: true });
 });
 
 /** The largest difference, in units of the largest golden value. */
@@ -60,23 +54,6 @@ function compare(model: AnyRediff): Promise<{ image: number; logits: number }> {
     }),
   );
 }
-
-/** A copy of a golden folder with another config.json. */
-function changed(name: string, change: (config: Record<string, unknown>) => void): string {
-  const copy = join(scratch, `${name}-${Math.random()}`);
-  cpSync(folder(name), copy, { recursive: true });
-  const config = JSON.parse(readFileSync(join(copy, "config.json"), "utf8")) as Record<string, unknown>;
-  change(config);
-  writeFileSync(join(copy, "config.json"), JSON.stringify(config));
-  return copy;
-}
-
-const refuses = (load: () => unknown, ...patterns: RegExp[]): void =>
-  assert.throws(load, (error: unknown) => {
-    assert.ok(error instanceof CheckpointError, String(error));
-    for (const pattern of patterns) assert.match(error.message, pattern);
-    return true;
-  });
 
 describe("LLaDA-V's layout", () => {
   test("loads, in shards and bf16, and agrees with LLaDA-V's own classes to 1e-5", async () => {
@@ -120,16 +97,15 @@ describe("LLaDA-V's layout", () => {
   });
 
   test("a value that the storage does not hold is refused, and nothing stays on the device", async () => {
-    const copy = changed("siglip", () => {});
-    const path = join(copy, "model.safetensors");
-    const { tensors, metadata } = parseSafetensors(readFileSync(path), path);
     const name = "vision_model.encoder.layers.1.mlp.fc1.weight";
-    const spoiled = storedToF32(tensors.get(name)!);
-    spoiled[33] = 1e6;
-    const all = [...tensors.values()].map((one) =>
-      one.name === name ? f32ToStored(name, one.shape, spoiled, "F32") : one,
+    const copy = stored("siglip", (tensors) =>
+      tensors.map((one) => {
+        if (one.name !== name) return one;
+        const spoiled = storedToF32(one);
+        spoiled[33] = 1e6;
+        return f32ToStored(name, one.shape, spoiled, "F32");
+      }),
     );
-    writeFileSync(path, formatSafetensors(all, metadata));
     const { config, file } = openPublished(copy);
     const specs = [{ name, shape: [config.vision!.mlp, config.vision!.width] }];
     const before = device.pool.report().liveBytes;
@@ -272,124 +248,5 @@ describe("the true sizes", () => {
     const text = parameterSpecs(eightB).filter(({ name }) => !/vision_tower|mm_projector|image_newline/.test(name));
     assert.equal(2 * countParameters(text), 16_031_162_368);
     assert.equal(new Set(text.map(({ name }) => publishedName(name, "llada"))).size, 291);
-  });
-});
-
-describe("what does not fit", () => {
-  test("missing, unexpected and misshapen tensors come in one error, by the names they have in the file", () => {
-    const other = changed("llada", (config) => {
-      config["n_layers"] = 3;
-      config["mlp_hidden_size"] = 64;
-    });
-    refuses(
-      () => assembleModel(device, { text: other, vision: folder("siglip") }),
-      /Missing \(9\): model\.layers\.2\.input_layernorm\.weight/,
-      /Of another shape \(6\): model\.transformer\.blocks\.0\.ff_proj\.weight is \(48, 32\), not \(64, 32\)/,
-    );
-    const fewer = changed("llada", (config) => (config["n_layers"] = 1));
-    refuses(
-      () => assembleModel(device, { text: fewer, vision: folder("siglip") }),
-      /Unexpected \(9\): model\.transformer\.blocks\.1\./,
-    );
-  });
-
-  test("settings that the model would not follow are refused by name, all at once", () => {
-    refuses(
-      () =>
-        loadModel(
-          device,
-          changed("llava", (config) =>
-            Object.assign(config, {
-              num_key_value_heads: 1,
-              attention_bias: true,
-              rope_scaling: { type: "linear", factor: 2 },
-              mm_projector_type: "linear",
-              image_aspect_ratio: "pad",
-            }),
-          ),
-        ),
-      /num_key_value_heads is 1 for 2 heads, but grouped queries/,
-      /attention_bias is true/,
-      /rope_scaling is \{"type":"linear","factor":2\}, but angles are not scaled/,
-      /mm_projector_type is "linear"/,
-      /image_aspect_ratio is "pad"/,
-    );
-    refuses(
-      () => openPublished(changed("llada", (config) => delete config["rope"] && (config["n_kv_heads"] = 1))),
-      /rope is false by default, but positions are rotary/,
-      /n_kv_heads is 1/,
-    );
-    refuses(
-      () => openPublished(changed("llada", (config) => Object.assign(config, { d_model: "32", n_heads: -2 }))),
-      /d_model is "32"/,
-      /n_heads is -2/,
-    );
-    refuses(() => openPublished(changed("llada", (config) => (config["n_heads"] = 32))), /heads of an even width/);
-    refuses(
-      () => openPublished(changed("llava", (config) => (config["model_type"] = "llama"))),
-      /model_type is "llama"; there are llada, llava_llada/,
-    );
-  });
-
-  test("a tower that is only named must be the one whose sizes are known", () => {
-    const named = (tower: string): string =>
-      changed("llava", (config) => {
-        delete config["vision_config"];
-        config["mm_vision_tower"] = tower;
-        config["mm_hidden_size"] = 1152;
-      });
-    const { config, file } = openPublished(named("google/siglip2-so400m-patch14-384"));
-    file.close();
-    assert.deepEqual(config.vision, {
-      imageSize: 384,
-      patch: 14,
-      width: 1152,
-      layers: 26,
-      heads: 16,
-      mlp: 4304,
-      eps: 1e-6,
-    });
-    refuses(
-      () => openPublished(named("google/siglip-base-patch16-224")),
-      /whose sizes are not known; add them as vision_config/,
-    );
-  });
-
-  test("pictures prepared otherwise", () => {
-    const copy = changed("siglip", () => {});
-    const prepared = (fields: object) => writeFileSync(join(copy, "preprocessor_config.json"), JSON.stringify(fields));
-    prepared({
-      size: { height: 21, width: 21 },
-      resample: 3,
-      rescale_factor: 1 / 255,
-      image_mean: [0.5, 0.5, 0.5],
-      do_resize: true,
-    });
-    openPublished(copy).file.close();
-    prepared({ size: { height: 28, width: 28 }, image_mean: [0.48, 0.45, 0.4] });
-    refuses(() => openPublished(copy), /size: must be 21 by 21/, /image_mean: must be 0.5 for each colour/);
-  });
-
-  test("an index that lies", () => {
-    const copy = changed("llada", () => {});
-    const path = join(copy, "model.safetensors.index.json");
-    const index = JSON.parse(readFileSync(path, "utf8")) as { weight_map: Record<string, string> };
-    const withMap = (map: Record<string, string>): string => {
-      writeFileSync(path, JSON.stringify({ weight_map: map }));
-      return copy;
-    };
-    const open = (where: string) => openTensorFile(where, inFolder(where));
-    const { "model.transformer.wte.weight": wte, ...rest } = index.weight_map;
-    refuses(() => open(withMap(rest)), /1 of the files are not named \(model\.transformer\.wte\.weight\)/);
-    refuses(
-      () => open(withMap({ ...index.weight_map, "no.such": wte! })),
-      /1 tensors that it names are in no file \(no\.such\)/,
-    );
-    refuses(
-      () => open(withMap({ ...index.weight_map, a: "model-9.safetensors" })),
-      /names model-9\.safetensors, which is not in/,
-    );
-    refuses(() => open(withMap({ a: "../secret.safetensors" })), /names of files beside it/);
-    refuses(() => open(scratch), /neither model\.safetensors nor/);
   });
 });

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { assembleModel } from "../../src/model/published/load.ts";
-import { disposeRediff, type Rediff } from "../../src/model/rediff.ts";
+import { loadLanguageModelAs } from "../../src/model/checkpoint.ts";
+import { disposeRediff, type LanguageModel } from "../../src/model/rediff.ts";
 import { canvasLogits } from "../../src/model/sequence.ts";
 import { type CorrectionRules, selfCorrect } from "../../src/sample/selfCorrect.ts";
 import { type Device, noGrad, openDevice, scope, tensor } from "../../src/tensor/index.ts";
@@ -33,11 +33,10 @@ const golden = JSON.parse(readFileSync(new URL("proseco.json", goldens), "utf8")
 };
 
 let device: Device;
-let model: Rediff;
+let model: LanguageModel;
 before(async () => {
   device = await openDevice();
-  const folder = (name: string): string => fileURLToPath(new URL(`published/${name}`, goldens));
-  model = assembleModel(device, { text: folder("llada"), vision: folder("siglip") });
+  model = await loadLanguageModelAs(device, fileURLToPath(new URL("published/llada", goldens)), "f32");
 });
 after(async () => {
   disposeRediff(model);

@@ -132,6 +132,13 @@ test("the base stage begins with the pre-trained vision encoder and projector, a
     () => createTrainer(device, { ...defaultTrainOptions, preset: "small", init: whole }, tokenizer),
     /holds a nano model, and the run asks for small/,
   );
+  const tiled = createRediff(device, { ...preset("nano"), tiling: { pinpoints: "(1x1),...,(2x2)" } }, 1);
+  await saveModel(tiled, whole);
+  disposeRediff(tiled);
+  assert.throws(
+    () => createTrainer(device, { ...defaultTrainOptions, preset: "nano", init: whole }, tokenizer),
+    /Training shows square views, and .* cuts pictures into tiles/,
+  );
   assert.throws(
     () => createTrainer(device, { ...defaultTrainOptions, preset: "small", vision }, tokenizer),
     (error: unknown) => error instanceof CheckpointError && /Of another shape/.test(error.message),

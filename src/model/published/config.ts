@@ -5,6 +5,8 @@
  * loads and then computes something else is worse than one that does not load.
  */
 import { z } from "zod";
+import { RediffError } from "../../tensor/index.ts";
+import { parsePinpoints } from "../anyResolution.ts";
 import type { TextConfig, TilingConfig, VisionConfig } from "../config.ts";
 import { CheckpointError } from "../safetensors.ts";
 import {
@@ -114,10 +116,16 @@ export function parsePublished(given: Fields, path: string): PublishedConfig {
 function readConfig(given: Fields, problems: string[]): PublishedConfig | undefined {
   const type = typeof given["model_type"] === "string" ? given["model_type"] : "";
   const name = typeof given["_name_or_path"] === "string" && given["_name_or_path"] ? given["_name_or_path"] : type;
-  if (type.startsWith("siglip")) {
-    const inner = (type === "siglip" || type === "siglip2" ? given["vision_config"] : given) as Fields | undefined;
-    const vision = readVision(inner ?? {}, type === "siglip_vision_model" ? "" : "vision_config.", problems);
+  if (type === "siglip_vision_model" || type === "siglip") {
+    const inner = type === "siglip" ? describedTower(given, problems) : given;
+    const vision = inner && readVision(inner, type === "siglip" ? "vision_config." : "", problems);
     return vision && { name, vision, tokens: {} };
+  }
+  if (type.startsWith("siglip2")) {
+    problems.push(
+      `model_type is ${JSON.stringify(type)}, which is NaFlex: patches of any number behind a mask, another graph. SigLIP2 of a fixed resolution, as google/siglip2-so400m-patch14-384, says siglip`,
+    );
+    return undefined;
   }
   if (!/^(llava_)?llada$|^mmada$/.test(type)) {
     problems.push(
@@ -128,7 +136,7 @@ function readConfig(given: Fields, problems: string[]): PublishedConfig | undefi
   const text = "d_model" in given ? readLlada(given, problems) : readLlava(given, problems);
   const vision = readTower(given, problems);
   if (!text) return undefined;
-  const tiling = vision && readTiling(given, problems);
+  const tiling = vision && readTiling(given, vision.imageSize, problems);
   return { name, text, ...(vision ? { vision } : {}), ...(tiling ? { tiling } : {}), tokens: readTokens(given) };
 }
 
@@ -176,12 +184,22 @@ function sameHeads(field: string, keys: number | null | undefined, heads: number
     problems.push(`${field} is ${keys} for ${heads} heads, but grouped queries are not implemented`);
 }
 
+/** The fields of `vision_config`, where it is an object; anything else that is there is a problem. */
+function describedTower(given: Fields, problems: string[]): Fields | undefined {
+  const described = given["vision_config"];
+  if (typeof described === "object" && described !== null && !Array.isArray(described)) return described as Fields;
+  problems.push(`vision_config is ${JSON.stringify(described) ?? "missing"}, but it holds the sizes of the tower`);
+  return undefined;
+}
+
 /** The tower of a model with eyes: described in `vision_config`, or named in `mm_vision_tower`. */
 function readTower(given: Fields, problems: string[]): VisionConfig | undefined {
   const tower = given["mm_vision_tower"];
-  const described = given["vision_config"] as Fields | undefined;
-  if (!tower && !described) return undefined;
+  const isDescribed = (given["vision_config"] ?? undefined) !== undefined;
+  if (!tower && !isDescribed) return undefined;
   checkSettings(given, "", towerSettings, problems);
+  const described = isDescribed ? describedTower(given, problems) : undefined;
+  if (isDescribed && !described) return undefined;
   if (!described && !(typeof tower === "string" && SO400M.test(tower))) {
     problems.push(
       `mm_vision_tower is ${JSON.stringify(tower)}, whose sizes are not known; add them as vision_config, as SigLIP's config.json has them`,
@@ -195,8 +213,8 @@ function readTower(given: Fields, problems: string[]): VisionConfig | undefined 
   return vision;
 }
 
-/** LLaVA's any-resolution settings: `anyres` or `anyres_max_N` with `spatial_unpad`, or neither. */
-function readTiling(given: Fields, problems: string[]): TilingConfig | undefined {
+/** LLaVA's any-resolution settings: `anyres` or `anyres_max_N` with `spatial_unpad`, or neither. `side` is a tile's. */
+function readTiling(given: Fields, side: number, problems: string[]): TilingConfig | undefined {
   const aspect = given["image_aspect_ratio"] ?? "square";
   const merge = given["mm_patch_merge_type"] ?? "flat";
   if (aspect === "square" && merge === "flat") return undefined;
@@ -207,6 +225,12 @@ function readTiling(given: Fields, problems: string[]): TilingConfig | undefined
       `image_aspect_ratio is ${JSON.stringify(aspect)} with mm_patch_merge_type ${JSON.stringify(merge)}${pinpoints ? "" : " and no image_grid_pinpoints"}, but pictures are square and flat, or anyres (anyres_max_N) and spatial_unpad with pinpoints`,
     );
     return undefined;
+  }
+  try {
+    parsePinpoints(pinpoints, side);
+  } catch (error) {
+    if (!(error instanceof RediffError)) throw error;
+    problems.push(`image_grid_pinpoints cannot be followed (${error.message.replace(/\.$/, "")})`);
   }
   return { pinpoints, ...(anyres[1] ? { maxTiles: Number(anyres[1]) } : {}) };
 }

@@ -1,6 +1,7 @@
 /** How a published folder is talked to: whether as LLaDA-V, and whether its chat template is the one that prompt.ts writes. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readJson } from "../files.ts";
 import { CheckpointError } from "../safetensors.ts";
 import { isPublished } from "./config.ts";
 
@@ -44,12 +45,4 @@ function chatTemplate(folder: string): { path: string; template: string } | unde
   const path = join(folder, "tokenizer_config.json");
   const template = existsSync(path) ? (readJson(path) as { chat_template?: unknown } | null)?.chat_template : undefined;
   return typeof template === "string" ? { path, template } : undefined;
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    throw new CheckpointError(`${path} cannot be read (${(error as Error).message}).`, { path });
-  }
 }

@@ -1,6 +1,16 @@
-import type { RediffConfig } from "../config.ts";
+import type { RediffConfig, VisionConfig } from "../config.ts";
 import type { DeclaredTokens } from "./config.ts";
 import type { Layout } from "./names.ts";
+
+export interface PublishedFormat {
+  readonly layout: Layout;
+  readonly dtype: "float32" | "float16" | "bfloat16";
+  readonly tokens?: DeclaredTokens | undefined;
+  /** Where the tower is stored by itself, for LLaDA-V's builder; undefined: only among the model's weights. */
+  readonly tower?: string | undefined;
+  /** `ours` writes the length of the canvas, by which a folder is known as ours. */
+  readonly prompt: "ours" | "llava";
+}
 
 /**
  * A configuration of ours as a published config.json, which examples/load_in_pytorch.py reads and `loadModel` too. The vision
@@ -8,21 +18,19 @@ import type { Layout } from "./names.ts";
  */
 export function formatPublished(
   { name, text, vision, tiling }: RediffConfig,
-  layout: Layout,
-  dtype: "float32" | "float16" | "bfloat16",
-  { mask, end, pad }: DeclaredTokens = {},
+  { layout, dtype, tokens: { mask, end, pad } = {}, tower, prompt }: PublishedFormat,
 ): Record<string, unknown> {
   const common = {
     _name_or_path: name,
     vocab_size: text.vocabulary,
     rope_theta: text.ropeBase,
     rms_norm_eps: text.eps,
-    canvas: text.canvas,
+    canvas: prompt === "ours" ? text.canvas : undefined,
     mask_token_id: mask,
     eos_token_id: end,
     pad_token_id: pad,
     torch_dtype: dtype,
-    mm_vision_tower: "within",
+    mm_vision_tower: tower ?? "within",
     mm_hidden_size: vision.width,
     mm_projector_type: "mlp2x_gelu",
     mm_vision_select_layer: -2,
@@ -30,19 +38,7 @@ export function formatPublished(
     image_aspect_ratio: !tiling ? "square" : tiling.maxTiles ? `anyres_max_${tiling.maxTiles}` : "anyres",
     mm_patch_merge_type: tiling ? "spatial_unpad" : "flat",
     image_grid_pinpoints: tiling?.pinpoints,
-    vision_config: {
-      model_type: "siglip_vision_model",
-      hidden_size: vision.width,
-      intermediate_size: vision.mlp,
-      num_hidden_layers: vision.layers + 1,
-      num_attention_heads: vision.heads,
-      num_channels: 3,
-      image_size: vision.imageSize,
-      patch_size: vision.patch,
-      hidden_act: "gelu_pytorch_tanh",
-      layer_norm_eps: vision.eps,
-      stem_widths: vision.stem?.widths,
-    },
+    vision_config: formatTower(vision),
   };
   if (layout === "llava")
     return {
@@ -76,6 +72,21 @@ export function formatPublished(
     ...common,
   };
 }
+
+/** The vision tower as SigLIP's vision configuration, with the last layer, which is left out, counted. */
+export const formatTower = (vision: VisionConfig): Record<string, unknown> => ({
+  model_type: "siglip_vision_model",
+  hidden_size: vision.width,
+  intermediate_size: vision.mlp,
+  num_hidden_layers: vision.layers + 1,
+  num_attention_heads: vision.heads,
+  num_channels: 3,
+  image_size: vision.imageSize,
+  patch_size: vision.patch,
+  hidden_act: "gelu_pytorch_tanh",
+  layer_norm_eps: vision.eps,
+  stem_widths: vision.stem?.widths,
+});
 
 /** How pictures are prepared for the tower, as Hugging Face's preprocessor_config.json: bicubic (3), then to [-1, 1]. */
 export const formatPreprocessing = ({ vision: { imageSize } }: RediffConfig): Record<string, unknown> => ({

@@ -48,6 +48,16 @@ export const ourName = (published: string): string =>
 export const publishedName = (ours: string, layout: Layout): string =>
   layout === "llava" ? ours : translate(ours, toLlada);
 
+/** The name of a parameter of the vision tower in SigLIP2's own folders. */
+export const towerName = (ours: string): string => SIGLIP + ours.slice(VISION.length);
+
+/** The name that one of our parameters has, or would have, in a folder that holds these tensors: in the layout that they follow. */
+export function nameAmong(published: readonly string[]): (ours: string) => string {
+  const layout: Layout = published.some((name) => name.startsWith("model.transformer.")) ? "llada" : "llava";
+  const isTower = published.some((name) => name.startsWith(SIGLIP));
+  return (ours) => (isTower && ours.startsWith(VISION) ? towerName(ours) : publishedName(ours, layout));
+}
+
 /**
  * Whether published checkpoints have this tensor (by our name) but the model does not use it: LLaVA takes the hidden states
  * before SigLIP's last layer, so that layer, the final norm and the pooling head are carried along; so is the text side of

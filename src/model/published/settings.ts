@@ -49,6 +49,7 @@ export const towerSettings: Settings = {
 };
 
 export const visionSettings: Settings = {
+  num_patches: { are: [undefined, null], because: "patches of any number (NaFlex) are another graph" },
   num_channels: { are: [3], because: "pictures are RGB" },
   hidden_act: { are: ["gelu_pytorch_tanh"], because: "the tower's GELU is the tanh form" },
 };
