@@ -1,6 +1,6 @@
 import { cropImage, type Image, normalise, pasteOnBlack, resizeImage, toPixels } from "../data/resize.ts";
 import { section } from "../nn/parameters.ts";
-import { RediffError, reshape, scope, type Tensor, tensor } from "../tensor/index.ts";
+import { recompute, RediffError, reshape, scope, type Tensor, tensor } from "../tensor/index.ts";
 import { layTiles, type TileLayout, tilePacking } from "./anyResolution.ts";
 import { NEWLINE } from "./parameterSpecs.ts";
 import { sumShares, type TokenShare, tokenShare } from "./packTokens.ts";
@@ -18,7 +18,8 @@ export interface EncodeOptions {
 
 /**
  * A picture of any size to its image tokens (P, C), ready to be spliced into a prompt: as tiles at any resolution where the
- * config has `tiling`, else as one square view. Differentiable in the parameters; with `recompute` memory stays bounded there too.
+ * config has `tiling`, else as one square view. Differentiable in the parameters; with the model's `recompute`, all that backward
+ * keeps of a view are its pixels and its features.
  */
 export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 }: EncodeOptions = {}): Tensor {
   const { device, config, parameters } = model;
@@ -31,10 +32,13 @@ export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 
   const encode = (views: readonly Float32Array[]): Tensor => {
     const pixels = new Float32Array(views.length * 3 * side * side);
     views.forEach((view, i) => pixels.set(view, i * view.length));
-    const tokens = encodeImage(model, tensor(device, pixels, [views.length, 3, side, side], "f32", "views"));
-    return reshape(tokens, [-1, config.text.width]);
+    const given = tensor(device, pixels, [views.length, 3, side, side], "f32", "views");
+    const features = (x: Tensor) => reshape(encodeImage(model, x), [-1, config.text.width]);
+    return device.gradEnabled && model.recompute ? recompute([given], ([x]) => features(x!)) : features(given);
   };
-  return scope(device, () => {
+  /** Frees what is made on the way, unless backward needs it. */
+  const tidied = <R>(body: () => R): R => (device.gradEnabled ? body() : scope(device, body));
+  return tidied(() => {
     if (!tiling) return encode([toPixels(image, side)]);
     const layout = layTiles([image.width, image.height], vision, tiling);
     const packing = tilePacking(layout, vision);
@@ -44,7 +48,7 @@ export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 
     let first = 0;
     const flush = () => {
       // Only the share leaves the scope: features of all tiles at once would not fit beside the weights.
-      if (waiting.length) shares.push(scope(device, () => tokenShare(encode(waiting), first, packing)));
+      if (waiting.length) shares.push(tidied(() => tokenShare(encode(waiting), first, packing)));
       first += waiting.length * P;
       waiting = [];
     };

@@ -15,6 +15,7 @@ import warnings
 import torch
 import torch.nn.functional as F
 import transformers
+from formulas import name_seed, sketch, tensor, with_draws
 
 LLADA, REDIFF, DATE = sys.argv[1:]
 warnings.filterwarnings("ignore")
@@ -23,23 +24,6 @@ logging.disable(logging.WARNING)
 V, C, H, LAYERS, M = 320, 64, 4, 3, 128
 START, END, MASK, HEADER, HEADER_END, EOT = 300, 301, 302, 303, 304, 305
 IDS = {"126080": START, "126081": END, "126336": MASK, "126346": HEADER, "126347": HEADER_END, "126348": EOT}
-
-
-def lehmer(seed, count):
-    """Numbers in (-1, 1) that any language with 53-bit integers makes alike."""
-    x, out = seed % 2147483646 + 1, []
-    for _ in range(count):
-        x = x * 48271 % 2147483647
-        out.append(x / 1073741823.5 - 1)
-    return out
-
-
-def tensor(seed, *shape):
-    return torch.tensor(lehmer(seed, torch.Size(shape).numel()), dtype=torch.float64).reshape(shape).float()
-
-
-def name_seed(name):
-    return sum((i + 1) * ord(c) for i, c in enumerate(name)) * 7919
 
 
 def first_forward(text):
@@ -84,12 +68,6 @@ def load(path, package, change=lambda text: text):
 llada, rediff, first = load(LLADA, "llada_v"), load(REDIFF, "rediff"), load(REDIFF, "rediff_first", first_forward)
 
 
-def sketch(t, seed=99):
-    """Norm, and projection on random numbers."""
-    t = t.detach().double().flatten()
-    return [t.norm().item(), (t * torch.tensor(lehmer(seed, t.numel()), dtype=torch.float64)).sum().item()]
-
-
 # The forward pass: two rows of different length, with one and two images of different size, padded with zeros as llava_arch.py does.
 table = llada.model.embed_tokens.weight
 images = [tensor(1000 + i, P, C) for i, P in enumerate([5, 9, 4])]
@@ -129,19 +107,6 @@ for name, mask in (("attended", None), ("masked", seen)):
 # phrase, which no mask and no random token hits, by its first forward.
 LABEL_FROM = [4, 3]  # Labels begin at this id of each row.
 SPAN = {1: (7, 9, [30, 31])}  # Row 1: ids 7 and 8 are wrong, and should be these.
-
-
-def with_draws(seed, call):
-    """Runs `call` with reproducible random numbers; returns its result, them, and the embeddings that the model was given."""
-    draws, shown = [], []
-    generator = torch.Generator().manual_seed(seed)
-    originals = torch.rand, torch.randint
-    torch.rand = lambda *size, device=None, **_: draws.append(originals[0](*size, generator=generator)) or draws[-1]
-    torch.randint = lambda low, high, size, device=None: originals[1](low, high, size, generator=generator)
-    try:
-        return call(shown), draws
-    finally:
-        torch.rand, torch.randint = originals
 
 
 def training(model, seed, span, revise):
