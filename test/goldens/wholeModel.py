@@ -132,6 +132,9 @@ def training(model, seed, span=False):
             assert (shown[at] == MASK) == (kind == "mask") and (shown[at] == own[at]) == (kind not in ("mask", "random"))
             kinds.append(kind)
         rows.append({"shown": shown, "labels": label, "kinds": kinds, "t": draws[0][b].item()})
+        if model is rediff and not span:
+            # What decided about masks and random tokens.
+            rows[-1] |= {"hits": [draw[b, places].tolist() for draw in draws[1:]]}
     return loss, rows
 
 

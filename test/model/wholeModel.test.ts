@@ -3,7 +3,6 @@
  * a row, through tower, projector and packing, spliced into a ragged batch, to the losses and back to every parameter.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { preset, type RediffConfig } from "../../src/model/config.ts";
 import { encodePicture } from "../../src/model/encodePicture.ts";
@@ -17,24 +16,10 @@ import {
   checkGradients,
   checkSteps,
   formulaParameters,
-  type LossGolden,
   near,
   publishedLoss,
-  type Sketch,
-  type StepsGolden,
+  wholeGolden as golden,
 } from "../support/publishedTraining.ts";
-
-interface Golden {
-  readonly sizes: readonly (readonly [width: number, height: number])[];
-  readonly rows: readonly (readonly number[])[];
-  readonly images: readonly (readonly [tokens: number, ...sketch: Sketch])[];
-  /** Of all places of all rows, and the first of the last place. */
-  readonly logits: Sketch;
-  readonly row: readonly number[];
-  readonly losses: Readonly<Record<"eq2" | "stage1" | "stage2", LossGolden>>;
-  readonly adamW: StepsGolden;
-}
-const golden = JSON.parse(readFileSync(new URL("../goldens/wholeModel.json", import.meta.url), "utf8")) as Golden;
 
 const S = 30;
 const config: RediffConfig = {

@@ -1,5 +1,6 @@
 /** How losses, gradients and steps of AdamW are compared with those of the published code (llada.py and wholeModel.py of test/goldens). */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import type { Rediff } from "../../src/model/rediff.ts";
 import { embedSequences, IMAGE, sequenceLogits } from "../../src/model/sequence.ts";
 import { createParameters, type Parameters, type ParameterSpec } from "../../src/nn/parameters.ts";
@@ -30,7 +31,7 @@ export interface LossRow {
   readonly labels: readonly number[];
   readonly kinds: readonly ("none" | "mask" | "random" | "span" | "phrase" | "clean")[];
   readonly t: number;
-  /** What decided about masks and random tokens: uniform numbers of each text position. Of stage1Phrase only. */
+  /** What decided about masks and random tokens: uniform numbers of each text position. Of Stage I's. */
   readonly hits?: readonly [masked: readonly number[], random: readonly number[]];
 }
 
@@ -48,6 +49,21 @@ export interface StepsGolden {
   /** What each parameter moved by. */
   readonly moved: Readonly<Record<string, Sketch>>;
 }
+
+/** test/goldens/wholeModel.json. */
+export interface WholeGolden {
+  readonly sizes: readonly (readonly [width: number, height: number])[];
+  readonly rows: readonly (readonly number[])[];
+  readonly images: readonly (readonly [tokens: number, ...sketch: Sketch])[];
+  /** Of all places of all rows, and the first of the last place. */
+  readonly logits: Sketch;
+  readonly row: readonly number[];
+  readonly losses: Readonly<Record<"eq2" | "stage1" | "stage2", LossGolden>>;
+  readonly adamW: StepsGolden;
+}
+export const wholeGolden = JSON.parse(
+  readFileSync(new URL("../goldens/wholeModel.json", import.meta.url), "utf8"),
+) as WholeGolden;
 
 /** Numbers in (-1, 1): the scripts' formula. */
 export function lehmer(seed: number, count: number): Float64Array {
