@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { type RediffConfig, preset } from "../../src/model/config.ts";
 import { parameterSpecs, PROJECTOR, VISION } from "../../src/model/parameterSpecs.ts";
 import type { Rediff } from "../../src/model/rediff.ts";
+import type { Remasking } from "../../src/sample/reference.ts";
 import { type Device, type Tensor, tensor } from "../../src/tensor/index.ts";
 import { formulaParameters, lehmer, type LossGolden, type Sketch, type StepsGolden } from "./publishedTraining.ts";
 
@@ -13,30 +14,44 @@ export interface LladaGolden {
   >;
   readonly losses: Readonly<Record<"eq2" | "stage1" | "stage1Phrase" | "stage2", LossGolden>>;
   readonly adamW: StepsGolden;
-  readonly runs: readonly {
+  readonly runs: readonly Run[];
+  /** The seed of what the batches draw. */
+  readonly draws: number;
+  readonly batches: readonly {
     readonly name: string;
-    readonly options: {
-      readonly steps: number;
-      readonly gen_length: number;
-      readonly block_length: number;
-      readonly stopping_criteria?: readonly string[];
-      /** Their ids; one of the end of turn where this is absent. */
-      readonly stops?: readonly (readonly number[])[];
-      readonly generation_suffix?: string;
-      readonly cfg_scale?: number;
-      readonly revise?: boolean;
-      readonly revise_topk?: number;
-      readonly revise_start?: number;
-      readonly fake_ans?: readonly number[];
-    };
-    readonly prompt: readonly number[];
-    /** Seed of the image's six embeddings. */
-    readonly image: number;
-    /** The canvas before each step, and what came out: up to the end of turn, then the suffix. */
-    readonly steps: readonly (readonly number[])[];
-    readonly result: readonly number[];
+    readonly options: RunOptions;
+    readonly rows: readonly RunRow[];
   }[];
 }
+
+interface RunOptions {
+  readonly steps: number;
+  readonly gen_length: number;
+  readonly block_length: number;
+  readonly stopping_criteria?: readonly string[];
+  /** Their ids; one of the end of turn where this is absent. */
+  readonly stops?: readonly (readonly number[])[];
+  readonly generation_suffix?: string;
+  readonly cfg_scale?: number;
+  readonly revise?: boolean;
+  readonly revise_topk?: number;
+  readonly revise_start?: number;
+  readonly fake_ans?: readonly number[];
+  readonly temperature?: number;
+  readonly remasking?: Remasking;
+}
+
+interface RunRow {
+  readonly prompt: readonly number[];
+  /** Seed of the image's embeddings, and their number: 6 where this is absent. */
+  readonly image: number;
+  readonly tokens?: number;
+  /** The canvas before each step, and what came out: up to the end of turn, then the suffix. */
+  readonly steps: readonly (readonly number[])[];
+  readonly result: readonly number[];
+}
+
+export type Run = RunRow & { readonly name: string; readonly options: RunOptions };
 
 export const golden = JSON.parse(
   readFileSync(new URL("../goldens/llada.json", import.meta.url), "utf8"),
