@@ -3,7 +3,8 @@
     python test/goldens/llada.py PATH_OF_LLADA_V_TRAIN PATH_OF_REDIFF_TRAIN DATE > test/goldens/llada.json
 
 The paths are the folders `train` of clones of ML-GSAI/LLaDA-V and jiyt17/ReDiff. Their modeling_llada.py is loaded with special ids
-small enough for the vocabulary, and with stand-ins for what it imports from its own package and never uses here. Float32, CPU.
+small enough for the vocabulary, and with stand-ins for what it imports from its own package and never uses here. Float32, CPU. Where its
+samplers draw random numbers they are given those that the engine draws (formulas.py).
 """
 
 import json
