@@ -6,8 +6,11 @@
 Needs torch and safetensors. With logits.safetensors in the folder it shows that the logits here are those of rediff: the
 largest difference, and how often the most probable token is the same. It exits with 1 where they are not.
 """
+import ast
 import json
+import math
 import pathlib
+import re
 import sys
 
 import torch
@@ -65,7 +68,7 @@ class Rediff:
         return lambda x: F.linear(x, self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))
 
     def image_tokens(self, pixels):
-        """Pixels (B, 3, S, S) in [-1, 1] to image tokens (B, P, C)."""
+        """Pixels (B, 3, S, S) in [-1, 1] of square views to their features (B, P, C): of one view, these are the image tokens."""
         vision, w = self.config["vision_config"], self.weights
         eps, heads = vision["layer_norm_eps"], vision["num_attention_heads"]
         for i in range(len(vision.get("stem_widths") or [])):
@@ -83,6 +86,56 @@ class Rediff:
             hidden = F.gelu(self.linear(f"{layer}mlp.fc1")(norm("layer_norm2", x)), approximate="tanh")
             x = x + self.linear(f"{layer}mlp.fc2")(hidden)
         return self.linear("model.mm_projector.2")(F.gelu(self.linear("model.mm_projector.0")(x)))
+
+    def grid(self, width, height):
+        """Columns and rows of tiles for a picture: the canvas that keeps most of its pixels, and of those the smallest."""
+        side, points = self.config["vision_config"]["image_size"], self.config["image_grid_pinpoints"]
+        if isinstance(points, str) and "x" in points:
+            corners = [(int(a), int(b)) for a, b in re.findall(r"\((\d+)x(\d+)\)", points)]
+            (a, b), (c, d) = corners[0], corners[-1]
+            points = [(side * x, side * y) for x in range(a, c + 1) for y in range(b, d + 1)]
+        elif isinstance(points, str):
+            points = ast.literal_eval(points)
+
+        def worth(canvas):
+            scale = min(canvas[0] / width, canvas[1] / height)
+            kept = min(int(width * scale) * int(height * scale), width * height)
+            return kept, -canvas[0] * canvas[1]
+
+        best = max(points, key=worth)
+        return best[0] // side, best[1] // side
+
+    def pack(self, features, width, height):
+        """Features (1 + tiles, P, C), of the whole picture and of its tiles row by row, to tokens (P', C)."""
+        vision = self.config["vision_config"]
+        n = vision["image_size"] // vision["patch_size"]
+        columns, rows = self.grid(width, height)
+        plane = features[1:].view(rows, columns, n, n, -1).permute(0, 2, 1, 3, 4).reshape(rows * n, columns * n, -1)
+        # Without what shows only letterbox.
+        H, W = plane.shape[:2]
+        if width / height > W / H:
+            cut = (H - int(height * (W / width))) // 2
+            plane = plane[cut : H - cut]
+        else:
+            cut = (W - int(width * (H / height))) // 2
+            plane = plane[:, cut : W - cut]
+        most = re.fullmatch(r"anyres_max_(\d+)", self.config["image_aspect_ratio"])
+        if most:
+            H, W = plane.shape[:2]
+            times = math.sqrt(H * W / (int(most[1]) * n * n))
+            if times > 1.1:
+                smaller = [int(H // times), int(W // times)]
+                plane = F.interpolate(plane.permute(2, 0, 1)[None], smaller, mode="bilinear")[0].permute(1, 2, 0)
+        newline = self.weights["model.image_newline"].expand(plane.shape[0], 1, -1)
+        return torch.cat([features[0], torch.cat([plane, newline], 1).flatten(0, 1)])
+
+    def sample(self, given):
+        """What `rediff export --logits` wrote of one pass, computed here: image tokens (P, C), and logits (T, V) of the canvas."""
+        embed = lambda name: F.embedding(given[name].long(), self.weights["model.embed_tokens.weight"])
+        features = self.image_tokens(given["pixels"])
+        image = self.pack(features, *given["size"].tolist()) if "size" in given else features[0]
+        hidden = torch.cat([embed("before"), image, embed("after"), embed("canvas")])
+        return image, self.logits(hidden[None])[0, -given["canvas"].numel() :]
 
     def logits(self, embeddings):
         """Embeddings (B, L, C) of prompt, image and canvas to logits (B, L, V)."""
@@ -120,11 +173,8 @@ def main(folder):
     if not path.exists():
         return print("no logits.safetensors to compare with; `rediff export --logits` writes it")
     given = load_file(path)
-    embed = lambda name: F.embedding(given[name].long(), model.weights["model.embed_tokens.weight"])[None]
-    image = model.image_tokens(given["pixels"])
-    hidden = torch.cat([embed("before"), image, embed("after"), embed("canvas")], 1)
-    logits = model.logits(hidden)[0, -given["canvas"].numel() :]
-    for name, ours in ("image", image[0]), ("logits", logits):
+    image, logits = model.sample(given)
+    for name, ours in ("image", image), ("logits", logits):
         largest = (ours - given[name]).abs().max().item()
         size = given[name].abs().max().item()
         print(f"{name} {tuple(ours.shape)}: largest difference {largest:.2g}, of values up to {size:.3g}")

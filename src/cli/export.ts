@@ -1,8 +1,11 @@
 /** `rediff export`: a checkpoint as PyTorch implementations read it, and logits to compare them with. */
 import { copyFileSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type AnyRediff, encodeImage } from "../model/rediff.ts";
+import { layTiles, type Size } from "../model/anyResolution.ts";
 import { loadModelAs, openModel } from "../model/checkpoint.ts";
+import type { TilingConfig } from "../model/config.ts";
+import { encodePicture, pictureViews } from "../model/encodePicture.ts";
+import { type AnyRediff, encodeImage } from "../model/rediff.ts";
 import { writeAtomically } from "../model/files.ts";
 import { captionPrompt } from "../model/prompt.ts";
 import { speaksLlava } from "../model/published/conversation.ts";
@@ -13,7 +16,7 @@ import { formatSafetensors, type StoredTensor } from "../model/safetensors.ts";
 import { canvasLogits, IMAGE } from "../model/sequence.ts";
 import { f32ToStored, type WeightDtype } from "../model/storedValues.ts";
 import { specialTokens, type Tokenizer } from "../model/tokenizer.ts";
-import { noGrad, openDevice, scope, tensor } from "../tensor/index.ts";
+import { noGrad, openDevice, scope, type Tensor, tensor } from "../tensor/index.ts";
 import {
   oneOf,
   outFolder,
@@ -96,32 +99,63 @@ export async function run(args: readonly string[]): Promise<void> {
 const templates = ["tokenizer_config.json", "chat_template.jinja"];
 
 /**
- * One forward pass: `pixels` (1, 3, S, S) of waves, `before` and `after` the image, `canvas` (T) with a mask at two places of
- * three, and what comes out: `image` (P, C) and `logits` (T, V).
+ * One forward pass: `pixels` of a picture's views, `before` and `after` the image, `canvas` (T) with a mask at two places of
+ * three, and what comes out: `image` (P, C) and `logits` (T, V). One view of waves, (1, 3, S, S), or where the model tiles
+ * pictures the views of one, whose `size` is given then.
  */
 function sample(model: AnyRediff, tokenizer: Tokenizer): Promise<StoredTensor[]> {
   const { device, config } = model;
   const { imageSize: S } = config.vision;
   const { canvas: T, vocabulary: V, width: C } = config.text;
-  const pixels = Float32Array.from({ length: 3 * S * S }, (_, i) => Math.sin(0.37 * i) * Math.cos(0.011 * i));
   const prompt = captionPrompt(tokenizer);
   const mask = tokenizer.idOf(specialTokens.mask);
   const canvas = Array.from({ length: T }, (_, i) => (i % 3 ? mask : (31 * i) % tokenizer.vocabSize));
   return noGrad(device, () =>
     scope(device, async () => {
-      const image = encodeImage(model, tensor(device, pixels, [1, 3, S, S]));
+      const { views, size, image } = config.tiling ? tiledSample(model, config.tiling) : squareSample(model);
       const logits = canvasLogits(model, [image], [prompt], tensor(device, canvas, [1, T], "u32"));
       const at = prompt.indexOf(IMAGE);
       return [
-        f32ToStored("pixels", [1, 3, S, S], pixels, "F32"),
+        f32ToStored("pixels", [views.length / (3 * S * S), 3, S, S], views, "F32"),
+        ...(size ? [ids("size", size)] : []),
         ids("before", prompt.slice(0, at)),
         ids("after", prompt.slice(at + 1)),
         ids("canvas", canvas),
-        f32ToStored("image", [image.shape[1]!, C], (await image.read()) as Float32Array, "F32"),
+        f32ToStored("image", [image.size / C, C], (await image.read()) as Float32Array, "F32"),
         f32ToStored("logits", [T, V], (await logits.read()) as Float32Array, "F32"),
       ];
     }),
   );
+}
+
+interface Sample {
+  /** Pixels of all views. */
+  readonly views: Float32Array;
+  readonly size?: Size;
+  readonly image: Tensor;
+}
+
+const wave = (i: number): number => Math.sin(0.37 * i) * Math.cos(0.011 * i);
+
+function squareSample(model: AnyRediff): Sample {
+  const { imageSize: S } = model.config.vision;
+  const views = Float32Array.from({ length: 3 * S * S }, (_, i) => wave(i));
+  return { views, image: encodeImage(model, tensor(model.device, views, [1, 3, S, S])) };
+}
+
+function tiledSample(model: AnyRediff, tiling: TilingConfig): Sample {
+  const { vision } = model.config;
+  // Fills no grid of tiles, so that there is a letterbox to leave out, and has features to scale down.
+  const size = [3 * vision.imageSize + 7, 2 * vision.imageSize + 3] as const;
+  const [width, height] = size;
+  const data = Uint8Array.from({ length: 3 * width * height }, (_, i) => 127.5 + 127 * wave(i));
+  const picture = { width, height, data };
+  const views = [...pictureViews(picture, layTiles(size, vision, tiling), vision.imageSize)];
+  return {
+    views: Float32Array.from(views.flatMap((view) => [...view])),
+    size,
+    image: encodePicture(model, picture),
+  };
 }
 
 const ids = (name: string, values: readonly number[]): StoredTensor => ({

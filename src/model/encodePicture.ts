@@ -1,6 +1,6 @@
 import { cropImage, type Image, normalise, pasteOnBlack, resizeImage, toPixels } from "../data/resize.ts";
 import { section } from "../nn/parameters.ts";
-import { RediffError, reshape, scope, type Tensor, tensor } from "../tensor/index.ts";
+import { recompute, RediffError, reshape, scope, type Tensor, tensor } from "../tensor/index.ts";
 import { layTiles, type TileLayout, tilePacking } from "./anyResolution.ts";
 import { NEWLINE } from "./parameterSpecs.ts";
 import { sumShares, type TokenShare, tokenShare } from "./packTokens.ts";
@@ -18,7 +18,8 @@ export interface EncodeOptions {
 
 /**
  * A picture of any size to its image tokens (P, C), ready to be spliced into a prompt: as tiles at any resolution where the
- * config has `tiling`, else as one square view. Differentiable in the parameters; with `recompute` memory stays bounded there too.
+ * config has `tiling`, else as one square view. Differentiable in the parameters; with the model's `recompute`, all that backward
+ * keeps of a view are its pixels and its features.
  */
 export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 }: EncodeOptions = {}): Tensor {
   const { device, config, parameters } = model;
@@ -28,9 +29,14 @@ export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 
     throw new RediffError(`encodePicture: viewsAtOnce must be a whole number from 1 on; it is ${viewsAtOnce}.`, {
       viewsAtOnce,
     });
-  const encode = (views: readonly Float32Array[]): Tensor =>
-    reshape(encodeViews(model, views), [-1, config.text.width]);
-  return scope(device, () => {
+  const encode = (views: readonly Float32Array[]): Tensor => {
+    const pixels = pixelsOf(model, views);
+    const features = (x: Tensor) => reshape(encodeImage(model, x), [-1, config.text.width]);
+    return device.gradEnabled && model.recompute ? recompute([pixels], ([x]) => features(x!)) : features(pixels);
+  };
+  /** Frees what is made on the way, unless backward needs it. */
+  const tidied = <R>(body: () => R): R => (device.gradEnabled ? body() : scope(device, body));
+  return tidied(() => {
     if (!tiling) return encode([toPixels(image, side)]);
     const layout = layTiles([image.width, image.height], vision, tiling);
     const packing = tilePacking(layout, vision);
@@ -40,7 +46,7 @@ export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 
     let first = 0;
     const flush = () => {
       // Only the share leaves the scope: features of all tiles at once would not fit beside the weights.
-      if (waiting.length) shares.push(scope(device, () => tokenShare(encode(waiting), first, packing)));
+      if (waiting.length) shares.push(tidied(() => tokenShare(encode(waiting), first, packing)));
       first += waiting.length * P;
       waiting = [];
     };
@@ -60,20 +66,16 @@ export function encodePicture(model: AnyRediff, image: Image, { viewsAtOnce = 4 
 export function encodePictures(model: AnyRediff, pictures: readonly Image[]): Tensor[] {
   const { vision, tiling } = model.config;
   if (tiling) return pictures.map((picture) => encodePicture(model, picture));
-  return [
-    encodeViews(
-      model,
-      pictures.map((picture) => toPixels(picture, vision.imageSize)),
-    ),
-  ];
+  const views = pictures.map((picture) => toPixels(picture, vision.imageSize));
+  return [encodeImage(model, pixelsOf(model, views))];
 }
 
-/** Pixels (3, S, S) of each view to (n, P, C). */
-function encodeViews(model: AnyRediff, views: readonly Float32Array[]): Tensor {
-  const { imageSize: S } = model.config.vision;
+/** Pixels (3, S, S) of each view as one tensor (n, 3, S, S). */
+function pixelsOf({ device, config }: AnyRediff, views: readonly Float32Array[]): Tensor {
+  const { imageSize: S } = config.vision;
   const pixels = new Float32Array(views.length * 3 * S * S);
   views.forEach((view, i) => pixels.set(view, i * view.length));
-  return encodeImage(model, tensor(model.device, pixels, [views.length, 3, S, S], "f32", "views"));
+  return tensor(device, pixels, [views.length, 3, S, S], "f32", "views");
 }
 
 /** Pixels (3, side, side) of each view: the whole picture squashed to a square, then the tiles row by row. */

@@ -222,7 +222,7 @@ export function scope<R>(device: Device, body: () => R): R {
       if (made.delete(tensor)) device.scopes.at(-1)?.add(tensor);
     }
     // Newest first: blocks then join the sorted pool at its end.
-    for (const tensor of [...made].reverse()) tensor.dispose();
+    for (const tensor of [...made].toReversed()) tensor.dispose();
   };
   let result: R;
   try {

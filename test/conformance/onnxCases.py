@@ -2,7 +2,7 @@
 
     python test/conformance/onnxCases.py > test/conformance/onnxCases.json
 
-Made with onnx 1.23.2, numpy 2.4.6, Python 3.11, 2026-11-24. The cases are `onnx.backend.test`'s node tests, Apache-2.0: inputs,
+Made with onnx 1.23.2, numpy 2.4.6, Python 3.11, 2026-11-28. The cases are `onnx.backend.test`'s node tests, Apache-2.0: inputs,
 attributes, and the outputs that ONNX's reference implementation gives. Only the first output is kept: the engine does not
 return statistics. A case that is left out is listed with the reason.
 """
@@ -19,12 +19,17 @@ from onnx.backend.test.loader import load_model_tests
 warnings.simplefilter("ignore")
 
 # Operators of ONNX that the engine has, alone or as one line of its operations.
-UNARY = ["Abs", "Cos", "Exp", "Gelu", "Log", "Neg", "Relu", "Sigmoid", "Sin", "Sqrt", "Swish", "Tanh"]
-BINARY = ["Add", "Div", "Max", "Min", "Mul", "Sub"]
-REDUCTIONS = ["ReduceMax", "ReduceMean", "ReduceSum"]
-VIEWS = ["Concat", "Expand", "Gather", "Pad", "Reshape", "Slice", "Transpose"]
+UNARY = ["Abs", "Clip", "Cos", "Exp", "Gelu", "Log", "Neg", "Reciprocal", "Relu", "Sigmoid", "Sin", "Sqrt", "Swish", "Tanh"]
+BINARY = ["Add", "Div", "Max", "Mean", "Min", "Mul", "Sub", "Sum"]
+REDUCTIONS = [
+    "ArgMax", "GlobalAveragePool", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum",
+    "ReduceSumSquare",
+]
+VIEWS = [
+    "Concat", "Expand", "Flatten", "Gather", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze", "Where",
+]
 LAYERS = [
-    "Attention", "Gemm", "LayerNormalization", "LogSoftmax", "MatMul", "RMSNormalization", "RotaryEmbedding", "Softmax",
+    "Attention", "Conv", "Gemm", "LayerNormalization", "LogSoftmax", "MatMul", "RMSNormalization", "RotaryEmbedding", "Softmax",
     "SoftmaxCrossEntropyLoss",
 ]
 OPERATORS = set(UNARY + BINARY + REDUCTIONS + VIEWS + LAYERS)
@@ -35,7 +40,7 @@ def why_not(op, attributes, names, inputs, output):
     """Why the engine does not compute a case, or None."""
     given = dict(zip(names, inputs))
     floats = [x.dtype for x in inputs if x.dtype.kind not in "ib" or op in UNARY + BINARY]
-    if any(dtype != np.float32 for dtype in floats) or output.dtype != np.float32:
+    if any(dtype != np.float32 for dtype in floats) or output.dtype != (np.int64 if op == "ArgMax" else np.float32):
         return "arithmetic is f32"
     if any(x.size == 0 for name, x in given.items() if name in ("data", "x", "X", "input")) or output.size == 0:
         return "an empty tensor: every size is at least 1"
@@ -43,6 +48,8 @@ def why_not(op, attributes, names, inputs, output):
         return f"more than {LARGEST} elements: left out of the file"
     if op == "Pad" and attributes["mode"] != b"constant":
         return "pads with one value only"
+    if op == "ArgMax" and attributes.get("select_last_index"):
+        return "of equal ones the first"
     if op == "Slice" and "steps" in given and any(step != 1 for step in given["steps"]):
         return "steps of 1 only"
     if op == "Swish" and attributes["alpha"] != 1:
@@ -88,6 +95,8 @@ def main():
             continue
         name = test.name.removeprefix("test_")
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in nodes[0].attribute}
+        if op == "Split":
+            attributes.setdefault("num_outputs", len(nodes[0].output))
         names = list(nodes[0].input)
         inputs, outputs = test.data_sets[0]
         values = iter(inputs)

@@ -2,11 +2,10 @@
 import {
   abs,
   add,
-  attention,
   concat,
+  confidence,
   cos,
   crossEntropy,
-  type Device,
   div,
   exp,
   expand,
@@ -34,30 +33,27 @@ import {
   slice,
   softmax,
   sqrt,
+  square,
   sub,
   sum,
   tanh,
   type Tensor,
   tensor,
   transpose,
+  zeros,
 } from "../../src/tensor/index.ts";
+import { conv2d } from "../../src/nn/conv2d.ts";
 import { rotate } from "../../src/tensor/ops/rope.ts";
 import { contiguous } from "../../src/tensor/run.ts";
 import { empty } from "../../src/tensor/tensor.ts";
-
-/** One case: inputs by ONNX's names, floats on the device and integers as numbers. */
-export interface Call {
-  readonly device: Device;
-  readonly attributes: Readonly<Record<string, string | number | readonly number[]>>;
-  readonly tensors: Readonly<Record<string, Tensor>>;
-  readonly ints: Readonly<Record<string, { readonly shape: readonly number[]; readonly values: readonly number[] }>>;
-}
+import { attend } from "./attend.ts";
+import { at, type Call, npMatmul, number } from "./call.ts";
 
 type Operator = (call: Call) => Tensor;
 
-const number = ({ attributes }: Call, name: string, fallback: number): number => Number(attributes[name] ?? fallback);
-const at = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 const only = ({ tensors }: Call): Tensor => Object.values(tensors)[0]!;
+
+const one = ({ device }: Tensor): Tensor => tensor(device, [1], [1]);
 
 const unary =
   (f: (x: Tensor) => Tensor): Operator =>
@@ -88,22 +84,6 @@ const reduction =
     if (!axes.length && number(call, "noop_with_empty_axes", 0)) return x;
     return f(x, axes.length ? axes : undefined, number(call, "keepdims", 1) === 1);
   };
-
-/** NumPy's matmul: vectors become matrices, leading axes are repeated. */
-function npMatmul(a: Tensor, b: Tensor): Tensor {
-  const left = a.rank === 1 ? reshape(a, [1, a.size]) : a;
-  const right = b.rank === 1 ? reshape(b, [b.size, 1]) : b;
-  const rank = Math.max(left.rank, right.rank) - 2;
-  const sizesOf = (x: Tensor) => [...Array<number>(rank - (x.rank - 2)).fill(1), ...x.shape.slice(0, -2)];
-  const lead = sizesOf(left).map((n, i) => Math.max(n, sizesOf(right)[i]!));
-  const spread = (x: Tensor) => expand(x, [...lead, ...x.shape.slice(-2)]);
-  const y = matmul(spread(left), spread(right));
-  return reshape(y, [
-    ...lead,
-    ...(a.rank === 1 ? [] : [left.shape.at(-2)!]),
-    ...(b.rank === 1 ? [] : [right.shape.at(-1)!]),
-  ]);
-}
 
 function gemm(call: Call): Tensor {
   const { a, b, c } = call.tensors as { a: Tensor; b: Tensor; c?: Tensor };
@@ -228,80 +208,72 @@ function rotaryEmbedding(call: Call): Tensor {
   return input.rank === 3 ? reshape(all, input.shape) : transpose(all, 1, 2);
 }
 
-/** Large, but no infinity: a masked score loses against any other, and sums stay finite. */
-const MASKED = -1e30;
-
-/** Fused where nothing but a scale is asked for; else from matrix products and softmax. ONNX has heads before tokens. */
-function attend(call: Call): Tensor {
-  const { device, tensors } = call;
-  const is3d = tensors["Q"]!.rank === 3;
-  const byHead = (x: Tensor, count: string): Tensor => {
-    if (!is3d) return x;
-    const [B, T, width] = x.shape as [number, number, number];
-    const H = number(call, count, 1);
-    return transpose(reshape(x, [B, T, H, width / H]), 1, 2);
-  };
-  const q = byHead(tensors["Q"]!, "q_num_heads");
-  const [B, H, Tq, D] = q.shape as [number, number, number, number];
-  const fullHeads = (x: Tensor, past: string): Tensor => {
-    const earlier = tensors[past];
-    const all = earlier ? concat([earlier, byHead(x, "kv_num_heads")], 2) : byHead(x, "kv_num_heads");
-    const [, heads, T, width] = all.shape as [number, number, number, number];
-    return reshape(expand(reshape(all, [B, heads, 1, T, width]), [B, heads, H / heads, T, width]), [B, H, T, width]);
-  };
-  const k = fullHeads(tensors["K"]!, "past_key");
-  const v = fullHeads(tensors["V"]!, "past_value");
-  const scale = number(call, "scale", 1 / Math.sqrt(D));
-  const softcap = number(call, "softcap", 0);
-  const isCausal = number(call, "is_causal", 0) === 1;
-  const mask = tensors["attn_mask"] ?? booleanMask(call);
-  const isPlain = !mask && !isCausal && !softcap && v.shape[3] === D;
-  let o: Tensor;
-  if (isPlain) {
-    const inside = (x: Tensor) => transpose(x, 1, 2);
-    // The fused operation scales by 1/√D.
-    o = transpose(attention(inside(mul(q, scale * Math.sqrt(D))), inside(k), inside(v)), 1, 2);
-  } else {
-    const Tk = k.shape[2]!;
-    let scores = mul(npMatmul(q, transpose(k)), scale);
-    if (softcap) scores = mul(tanh(mul(scores, 1 / softcap)), softcap);
-    if (mask) scores = add(scores, mask);
-    if (isCausal) {
-      const past = tensors["past_key"]?.shape[2] ?? 0;
-      const hidden = Array.from({ length: Tq * Tk }, (_, i) => (i % Tk > Math.floor(i / Tk) + past ? MASKED : 0));
-      scores = add(scores, tensor(device, hidden, [Tq, Tk]));
-    }
-    o = npMatmul(softmax(scores), v);
-  }
-  if (!is3d) return o;
-  return reshape(transpose(o, 1, 2), [B, Tq, H * v.shape[3]!]);
+/** Axes: those of the picture are before and after its channels. */
+function convolve(call: Call): Tensor {
+  const { device, attributes, tensors } = call;
+  const weight = tensors["W"]!;
+  const [out, , k] = weight.shape as [number, number, number];
+  const stride = (attributes["strides"] as number[] | undefined)?.[0] ?? 1;
+  const x = permute(tensors["x"]!, [0, 2, 3, 1]);
+  // As many windows as strides begin in it; of an odd number of zeros, one more before.
+  const same = [1, 2].map((axis) => (Math.ceil(x.shape[axis]! / stride) - 1) * stride + k - x.shape[axis]!);
+  const pads = (attributes["pads"] as number[] | undefined) ?? [
+    ...same.map((n) => Math.ceil(n / 2)),
+    ...same.map((n) => Math.floor(n / 2)),
+  ];
+  const around = [0, 1].reduce((y, i) => (pads[i]! + pads[i + 2]! ? pad(y, i + 1, pads[i]!, pads[i + 2]!) : y), x);
+  const bias = tensors["B"] ?? zeros(device, [out]);
+  return permute(conv2d(around, weight, bias, { stride }), [0, 3, 1, 2]);
 }
 
-/** True is seen. */
-function booleanMask({ device, ints }: Call): Tensor | undefined {
-  const mask = ints["attn_mask"];
-  return (
-    mask &&
-    tensor(
-      device,
-      mask.values.map((seen) => (seen ? 0 : MASKED)),
-      mask.shape,
-    )
-  );
+/** Ids of the largest, of equal ones the first. */
+function argMax(call: Call): Tensor {
+  const x = only(call);
+  const axis = at(number(call, "axis", 0), x.rank);
+  const others = x.shape.flatMap((_, i) => (i === axis ? [] : [i]));
+  const { ids } = confidence(permute(x, [...others, axis]));
+  return number(call, "keepdims", 1)
+    ? reshape(
+        ids,
+        x.shape.map((n, i) => (i === axis ? 1 : n)),
+      )
+    : ids;
+}
+
+/** The first part. */
+function split(call: Call): Tensor {
+  const x = only(call);
+  const axis = at(number(call, "axis", 0), x.rank);
+  const first = call.ints["split"]?.values[0] ?? Math.ceil(x.shape[axis]! / number(call, "num_outputs", 1));
+  return slice(x, axis, 0, first);
+}
+
+function clip({ tensors: { x, min: least, max: most } }: Call): Tensor {
+  const above = least ? maximum(x!, least) : x!;
+  return most ? minimum(above, most) : above;
 }
 
 export const operators: Readonly<Record<string, Operator>> = {
   Abs: unary(abs),
   Add: binary(add),
+  ArgMax: argMax,
   Attention: attend,
+  Clip: clip,
   Concat: ({ tensors, attributes }) => concat(Object.values(tensors), Number(attributes["axis"])),
+  Conv: convolve,
   Cos: unary(cos),
   Div: binary(div),
   Exp: unary(exp),
   Expand: expandTo,
+  Flatten: (call) => {
+    const x = only(call);
+    const rows = sizeOf(x.shape.slice(0, at(number(call, "axis", 1), x.rank)));
+    return reshape(x, [rows, x.size / rows]);
+  },
   Gather: gatherAlong,
   Gelu: (call) => (call.attributes["approximate"] === "tanh" ? gelu : geluErf)(only(call)),
   Gemm: gemm,
+  GlobalAveragePool: (call) => mean(only(call), [2, 3], true),
   LayerNormalization: (call) => {
     const { X, W, B } = call.tensors as { X: Tensor; W: Tensor; B: Tensor };
     const eps = number(call, "epsilon", 1e-5);
@@ -316,6 +288,7 @@ export const operators: Readonly<Record<string, Operator>> = {
     }),
   MatMul: ({ tensors }) => npMatmul(tensors["a"]!, tensors["b"]!),
   Max: binary(maximum),
+  Mean: (call) => mul(binary(add)(call), 1 / Object.keys(call.tensors).length),
   Min: binary(minimum),
   Mul: binary(mul),
   Neg: unary(neg),
@@ -325,9 +298,15 @@ export const operators: Readonly<Record<string, Operator>> = {
     const eps = number(call, "epsilon", 1e-5);
     return overRows(X, number(call, "axis", -1), (x, C) => rmsNorm(x, reshape(W, [C]), eps));
   },
+  Reciprocal: unary((x) => div(one(x), x)),
+  ReduceL1: reduction((x, axes, keep) => sum(abs(x), axes, keep)),
+  ReduceL2: reduction((x, axes, keep) => sqrt(sum(square(x), axes, keep))),
+  ReduceLogSum: reduction((x, axes, keep) => log(sum(x, axes, keep))),
   ReduceMax: reduction(max),
   ReduceMean: reduction(mean),
+  ReduceMin: reduction((x, axes, keep) => neg(max(neg(x), axes, keep))),
   ReduceSum: reduction(sum),
+  ReduceSumSquare: reduction((x, axes, keep) => sum(square(x), axes, keep)),
   Relu: unary(relu),
   Reshape: reshapeTo,
   RotaryEmbedding: rotaryEmbedding,
@@ -336,12 +315,34 @@ export const operators: Readonly<Record<string, Operator>> = {
   Slice: sliceAxes,
   Softmax: (call) => along(only(call), number(call, "axis", -1), softmax),
   SoftmaxCrossEntropyLoss: classLoss,
+  Split: split,
   Sqrt: unary(sqrt),
+  Squeeze: ({ tensors: { x }, ints: { axes } }) => {
+    const gone = axes!.values.map((axis) => at(axis, x!.rank));
+    return reshape(
+      x!,
+      x!.shape.filter((_, i) => !gone.includes(i)),
+    );
+  },
   Sub: binary(sub),
+  Sum: binary(add),
   Swish: unary(silu),
   Tanh: unary(tanh),
   Transpose: (call) => {
     const x = only(call);
     return permute(x, (call.attributes["perm"] as number[] | undefined) ?? x.shape.map((_, i) => x.rank - 1 - i));
+  },
+  Unsqueeze: ({ tensors: { x }, ints: { axes } }) => {
+    const rank = x!.rank + axes!.values.length;
+    const made = axes!.values.map((axis) => at(axis, rank));
+    const sizes = [...x!.shape];
+    return reshape(
+      x!,
+      Array.from({ length: rank }, (_, i) => (made.includes(i) ? 1 : sizes.shift()!)),
+    );
+  },
+  Where: ({ device, tensors: { x, y }, ints: { condition } }) => {
+    const isX = tensor(device, condition!.values, condition!.shape);
+    return add(mul(isX, x!), mul(sub(one(isX), isX), y!));
   },
 };

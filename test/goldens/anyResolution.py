@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 import PIL
 import torch
+from formulas import pattern
 from PIL import Image
 
 train = f"{sys.argv[1]}/llava"
@@ -91,9 +92,7 @@ def geometry(size, aspect):
 
 
 def pixels(size, side, grid):
-    y, x, c = np.meshgrid(np.arange(size[1]), np.arange(size[0]), np.arange(3), indexing="ij")
-    bits = ((x * 37 + y * 91 + c * 17 + x * y * 53) >> 3) & 1
-    picture = Image.fromarray(((x * x * 5 + y * 11 + c * 40 + bits * 170) % 256).astype(np.uint8))
+    picture = Image.fromarray(pattern(*size))
     processor = SigLipImageProcessor(size=(side, side), crop_size={"height": side, "width": side})
     views = process_anyres_image(picture, processor, [[side * i, side * j] for i in range(1, grid + 1) for j in range(1, grid + 1)])
     return {"size": size, "side": side, "grid": grid, "views": len(views), "crc32": zlib.crc32(views.numpy().astype(np.float32).tobytes())}

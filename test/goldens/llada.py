@@ -3,7 +3,8 @@
     python test/goldens/llada.py PATH_OF_LLADA_V_TRAIN PATH_OF_REDIFF_TRAIN DATE > test/goldens/llada.json
 
 The paths are the folders `train` of clones of ML-GSAI/LLaDA-V and jiyt17/ReDiff. Their modeling_llada.py is loaded with special ids
-small enough for the vocabulary, and with stand-ins for what it imports from its own package and never uses here. Float32, CPU.
+small enough for the vocabulary, and with stand-ins for what it imports from its own package and never uses here. Float32, CPU. Where its
+samplers draw random numbers they are given those that the engine draws (formulas.py).
 """
 
 import json
@@ -12,9 +13,11 @@ import sys
 import types
 import warnings
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import transformers
+from formulas import Stream, name_seed, sketch, tensor, vocabulary_uniforms, with_draws
 
 LLADA, REDIFF, DATE = sys.argv[1:]
 warnings.filterwarnings("ignore")
@@ -23,23 +26,6 @@ logging.disable(logging.WARNING)
 V, C, H, LAYERS, M = 320, 64, 4, 3, 128
 START, END, MASK, HEADER, HEADER_END, EOT = 300, 301, 302, 303, 304, 305
 IDS = {"126080": START, "126081": END, "126336": MASK, "126346": HEADER, "126347": HEADER_END, "126348": EOT}
-
-
-def lehmer(seed, count):
-    """Numbers in (-1, 1) that any language with 53-bit integers makes alike."""
-    x, out = seed % 2147483646 + 1, []
-    for _ in range(count):
-        x = x * 48271 % 2147483647
-        out.append(x / 1073741823.5 - 1)
-    return out
-
-
-def tensor(seed, *shape):
-    return torch.tensor(lehmer(seed, torch.Size(shape).numel()), dtype=torch.float64).reshape(shape).float()
-
-
-def name_seed(name):
-    return sum((i + 1) * ord(c) for i, c in enumerate(name)) * 7919
 
 
 def first_forward(text):
@@ -84,12 +70,6 @@ def load(path, package, change=lambda text: text):
 llada, rediff, first = load(LLADA, "llada_v"), load(REDIFF, "rediff"), load(REDIFF, "rediff_first", first_forward)
 
 
-def sketch(t, seed=99):
-    """Norm, and projection on random numbers."""
-    t = t.detach().double().flatten()
-    return [t.norm().item(), (t * torch.tensor(lehmer(seed, t.numel()), dtype=torch.float64)).sum().item()]
-
-
 # The forward pass: two rows of different length, with one and two images of different size, padded with zeros as llava_arch.py does.
 table = llada.model.embed_tokens.weight
 images = [tensor(1000 + i, P, C) for i, P in enumerate([5, 9, 4])]
@@ -129,19 +109,6 @@ for name, mask in (("attended", None), ("masked", seen)):
 # phrase, which no mask and no random token hits, by its first forward.
 LABEL_FROM = [4, 3]  # Labels begin at this id of each row.
 SPAN = {1: (7, 9, [30, 31])}  # Row 1: ids 7 and 8 are wrong, and should be these.
-
-
-def with_draws(seed, call):
-    """Runs `call` with reproducible random numbers; returns its result, them, and the embeddings that the model was given."""
-    draws, shown = [], []
-    generator = torch.Generator().manual_seed(seed)
-    originals = torch.rand, torch.randint
-    torch.rand = lambda *size, device=None, **_: draws.append(originals[0](*size, generator=generator)) or draws[-1]
-    torch.randint = lambda low, high, size, device=None: originals[1](low, high, size, generator=generator)
-    try:
-        return call(shown), draws
-    finally:
-        torch.rand, torch.randint = originals
 
 
 def training(model, seed, span, revise):
@@ -232,7 +199,9 @@ with torch.no_grad():
         p.copy_(start[n])
 
 
-# Samplers. A run counts only if it is the same under noise on the logits, so that no near-tie decides.
+# Samplers, and the seed of what is random in them.
+DRAWS = 11
+# A run counts only if it is the same under noise on the logits, so that no near-tie decides.
 class Stop:
     texts = {"stop": [EOT], "suffix": [40, 41, 42]}
 
@@ -240,9 +209,10 @@ class Stop:
         return self.texts[text]
 
 
-def decode(model, seed, noise, **options):
-    prompt = [START, 10 + seed % 200, -200, 11 + seed % 190, EOT]
-    image = tensor(5000 + seed, 6, C)
+def decode(model, seed, noise, row=0, **options):
+    """`row` of a batch: rows have prompts and images of different length, and what is random is drawn as the engine draws for it."""
+    prompt = [START, 10 + seed % 200, -200, 11 + seed % 190, *range(60, 60 + 2 * row), EOT]
+    image = tensor(5000 + seed, 6 + 3 * row, C)
     weights = model.model.embed_tokens.weight
     inputs = torch.cat([weights[prompt[:2]], image, weights[prompt[3:]]])[None].detach()
     steps = []
@@ -255,8 +225,23 @@ def decode(model, seed, noise, **options):
     hooks = [model.model.register_forward_pre_hook(watch, with_kwargs=True)]
     if noise:
         hooks.append(model.lm_head.register_forward_hook(lambda _, __, y: y + 2e-3 * torch.randn(y.shape, generator=generator)))
+    T, start, stream = options["gen_length"], inputs.shape[1], Stream(DRAWS, row)
+
+    def gumbel(logits, dtype):
+        drawn = torch.full(logits.shape, 0.5, dtype=dtype)
+        drawn[0, start : start + T] = vocabulary_uniforms(DRAWS, len(steps) - 1, np.arange(row * T, row * T + T), V)
+        return drawn
+
+    def places(size, device):
+        drawn = torch.zeros(size, dtype=torch.float64)
+        drawn[0, start : start + T] = stream.uniform(T)
+        return drawn
+
+    originals = torch.rand_like, torch.rand
+    torch.rand_like, torch.rand = gumbel, places
     with torch.no_grad():
         result = model.generate_with_embeds(inputs, mask_id=MASK, tokenizer=Stop(), **options)
+    torch.rand_like, torch.rand = originals
     for hook in hooks:
         hook.remove()
     return {"prompt": prompt, "image": 5000 + seed, "steps": steps, "result": result[0].tolist()}
@@ -325,6 +310,45 @@ for name, model, options, pick, worth in PICKED:
     runs.append({"name": name, "options": {**given, "stops": stops}, "seed": seed, **run})
     print(name, seed, file=sys.stderr)
 
+# Batches of three rows; with temperature, and with random places. What the model says often ends them, at different steps.
+BATCHES = [
+    ("plain", llada, {"steps": 12, "gen_length": 24, "block_length": 12}, True),
+    ("refine", rediff, {"steps": 12, "gen_length": 24, "block_length": 24, "revise": True}, True),
+    ("plain, temperature", llada, {"steps": 12, "gen_length": 24, "block_length": 12, "temperature": 0.7}, True),
+    ("refine, temperature", rediff, {"steps": 8, "gen_length": 24, "block_length": 24, "temperature": 0.4, "revise": True}, False),
+    ("plain, random places", llada, {"steps": 8, "gen_length": 24, "block_length": 12, "remasking": "random"}, False),
+    ("refine half, random places, temperature", rediff, {"steps": 8, "gen_length": 16, "block_length": 16, "temperature": 0.5, "remasking": "random", "revise": True, "revise_topk": 0.5}, False),
+]
+
+
+def said_often(model, options):
+    said = [id for seed in range(40) for id in set(decode(model, seed, 0, **options)["result"][4:20])]
+    return max(sorted(set(said)), key=said.count)
+
+
+def row_of(name, model, options, row, taken):
+    for seed in range(3000):
+        run = decode(model, seed, 0, row, **options)
+        if len(set(run["result"])) < 4 or len(run["steps"]) in taken:
+            continue
+        if all(decode(model, seed, noise, row, **options)["steps"] == run["steps"] for noise in (1, 2, 3)):
+            print(name, row, seed, len(run["steps"]), len(run["result"]), file=sys.stderr)
+            return {"tokens": 6 + 3 * row, **run}
+    raise SystemExit(f"no seed without near-ties for {name}, row {row}")
+
+
+batches = []
+for name, model, options, ends in BATCHES:
+    rows, taken = [], []
+    if ends:
+        Stop.texts["often"] = [said_often(model, options)]
+        options = {**options, "stopping_criteria": ["often"]}
+        taken = [options["steps"]]
+    for row in range(3):
+        rows.append(row_of(name, model, options, row, taken))
+        taken += [len(rows[-1]["steps"])] if ends else []
+    batches.append({"name": name, "options": {**options, **({"stops": [Stop.texts["often"]]} if ends else {})}, "rows": rows})
+
 print(
     json.dumps(
         {
@@ -334,6 +358,8 @@ print(
             "losses": losses,
             "adamW": {"losses": trace, "moved": moved},
             "runs": runs,
+            "draws": DRAWS,
+            "batches": batches,
         }
     )
 )

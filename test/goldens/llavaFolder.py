@@ -9,32 +9,25 @@
   ids, embeddings after the splice (length, norm, projection), the answer's ids and its text. `mask` is LLaDA-V's code, `refine` ReDiff's.
   `stop` are its stopping criteria, the end of turn where there are none.
 
-The released code runs as it is, but for the ids of special tokens, which are written out in it and here are small; a check for 729
-patches; and the cast of pixels to f16. f32, CPU. A seed counts only if no run changes when the logits are disturbed. It takes a
+The released code runs as released.py has it, without the cast of pixels to f16. f32, CPU. A seed counts only if no run changes when the logits are disturbed. It takes a
 Pillow before 13, which resizes some shapes otherwise.
 
     python test/goldens/llavaFolder.py LLaDA-V/train ReDiff/train LLADA_V_COMMIT REDIFF_COMMIT DATE
 """
 import copy
-import functools
-import importlib.abc
-import importlib.machinery
 import json
-import os
 import pathlib
 import shutil
 import sys
-import tempfile
-import types
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # conversation.py asks for LLaMA's tokenizer, and goes on without.
+from released import PUBLISHED, make, released, use_ids  # First: it keeps transformers off the network.
 import numpy as np
 import PIL
 import tokenizers
 import torch
 import transformers
 from PIL import Image
-from shared import SPECIAL, Absent, byte_level_bpe
+from shared import SPECIAL, byte_level_bpe
 
 LLAVA, REDIFF, LLAVA_COMMIT, REDIFF_COMMIT, DATE = sys.argv[1:]
 torch.set_num_threads(1)
@@ -58,7 +51,6 @@ wrapped.chat_template = json.load(open(f"{LLAVA}/llada_v_prepare/files/tokenizer
 # One file, as older versions of transformers wrote it; newer ones put the template into a file of its own.
 wrapped.save_pretrained(out, save_jinja_files=False)
 tokenizer = transformers.AutoTokenizer.from_pretrained(out)
-PUBLISHED = ["126080", "126081", "126336", "126346", "126347", "126348"]
 IDS = dict(zip(PUBLISHED, (str(tokenizer.convert_tokens_to_ids(name)) for name in SPECIAL)))
 VOCAB = len(tokenizer)
 
@@ -76,48 +68,15 @@ def photo(width, height, seed):
 
 photo(97, 61, 1).save(out / "photo.png", optimize=True)
 photo(52, 120, 2).save(out / "photo.jpg", quality=95, subsampling=0)
+use_ids(IDS)
 
 
-# The released code.
-class Small(importlib.machinery.SourceFileLoader):
-    """Source with small ids, and without the check for 729 patches."""
-
-    def get_code(self, name):
-        text = self.get_data(self.path).decode()
-        for published, small in IDS.items():
-            text = text.replace(published, small)
-        return compile(text.replace("assert image_features.shape[-2] == 729", "pass"), self.path, "exec")
-
-
-class SmallFinder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.endswith((".modeling_llada", ".siglip_encoder")):
-            spec = importlib.machinery.PathFinder.find_spec(name, path)
-            spec.loader = Small(name, spec.origin)
-            return spec
-
-
-sys.meta_path[:0] = [Absent(), SmallFinder()]
-for register in (transformers.AutoConfig, transformers.AutoModelForCausalLM):
-    register.register = functools.partial(register.register, exist_ok=True)
-
-
-def released(path):
-    """What of a repository is used, as modules of its own."""
-    for name in [name for name in sys.modules if name.split(".")[0] == "llava"]:
-        del sys.modules[name]
-    sys.path.insert(0, path)
-    from llava import conversation, mm_utils
-    from llava.model.language_model import llava_llada
-    from llava.model.multimodal_encoder import siglip_encoder
-
-    sys.path.remove(path)
-    return types.SimpleNamespace(conversation=conversation, mm=mm_utils, llava=llava_llada, siglip=siglip_encoder)
-
-
-S, PATCH, WIDTH, HEADS = 30, 7, 32, 2
-tower = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2, image_size=S, patch_size=PATCH)
-text_tower = dict(vocab_size=8, hidden_size=32, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=4, projection_size=32)
+S, WIDTH = 30, 32
+TOWER = dict(hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=2, image_size=S, patch_size=7)
+TEXT = dict(
+    vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=16384,
+    eos_token_id=int(IDS["126081"]), image_grid_pinpoints=[[a * S, b * S] for a in range(1, 7) for b in range(1, 7)],
+)
 
 
 def randomise(model, seed):
@@ -137,23 +96,6 @@ def randomise(model, seed):
             values *= 2
         p.data = (values + 1 if gain else values).to(torch.bfloat16).float()
     return model.eval()
-
-
-def make(code, siglip_folder):
-    config = code.llava.LlavaLLaDAConfig(
-        vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=48, num_hidden_layers=2, num_attention_heads=HEADS, rms_norm_eps=1e-5,
-        rope_theta=500000.0, max_position_embeddings=16384, bos_token_id=128000, eos_token_id=int(IDS["126081"]), tie_word_embeddings=False,
-        use_cache=False, mm_vision_tower=siglip_folder, mm_hidden_size=32, mm_projector_type="mlp2x_gelu", mm_patch_merge_type="spatial_unpad",
-        mm_vision_select_layer=-2, mm_vision_select_feature="patch", image_aspect_ratio="anyres_max_4", mm_use_im_start_end=False,
-        mm_use_im_patch_token=False, image_grid_pinpoints=[[a * S, b * S] for a in range(1, 7) for b in range(1, 7)], mm_resampler_type=None,
-        use_mm_proj=True, tokenizer_padding_side="right", tokenizer_model_max_length=8192,
-    )
-    config._attn_implementation = "eager"
-    model = code.llava.LlavaLLaDAModelLM(config)
-    eye = model.get_model().get_vision_tower()
-    eye.config = code.siglip.SigLipVisionConfig(**tower)
-    eye.image_processor = code.siglip.SigLipImageProcessor(size=(S, S), crop_size={"height": S, "width": S})
-    return model
 
 
 def sketch(t):
@@ -200,13 +142,10 @@ RUNS = [
 ]
 NOISE = 1e-4
 
-with tempfile.TemporaryDirectory(suffix="siglip") as siglip_folder:
-    config = transformers.SiglipConfig(vision_config=tower, text_config=text_tower)
-    transformers.SiglipModel(config).save_pretrained(siglip_folder)
-    code = {"mask": released(LLAVA)}
-    model = {"mask": make(code["mask"], siglip_folder)}
-    code["refine"] = released(REDIFF)
-    model["refine"] = make(code["refine"], siglip_folder)
+code = {"mask": released(LLAVA)}
+model = {"mask": make(code["mask"], TOWER, TEXT)}
+code["refine"] = released(REDIFF)
+model["refine"] = make(code["refine"], TOWER, TEXT)
 
 
 def disturbed(made, noise):
@@ -265,7 +204,7 @@ saved = copy.deepcopy(model["mask"]).to(torch.bfloat16)  # A copy: rounding a mo
 saved.save_pretrained(out, max_shard_size="60KB")
 described = json.loads((out / "config.json").read_text())
 described["mm_vision_tower"] = "google/siglip2-so400m-patch14-384"
-described["vision_config"] = {"model_type": "siglip_vision_model", "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, **tower}
+described["vision_config"] = {"model_type": "siglip_vision_model", "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, **TOWER}
 (out / "config.json").write_text(json.dumps(described, indent=2) + "\n")
 versions = f"torch {torch.__version__}, transformers {transformers.__version__}, tokenizers {tokenizers.__version__}, Pillow {PIL.__version__}"
 made = f"python test/goldens/llavaFolder.py, LLaDA-V {LLAVA_COMMIT}, ReDiff {REDIFF_COMMIT}, {versions}, {DATE}"

@@ -14,16 +14,10 @@ import zlib
 import numpy as np
 import PIL
 import transformers
+from formulas import pattern
 from PIL import Image, features
 from transformers.image_transforms import normalize, rescale, resize
 from transformers.image_utils import ChannelDimension, PILImageResampling
-
-
-def picture(width, height):
-    """Sharp edges and smooth parts: a pattern of bits over a gradient."""
-    y, x, c = np.meshgrid(np.arange(height), np.arange(width), np.arange(3), indexing="ij")
-    bits = ((x * 37 + y * 91 + c * 17 + x * y * 53) >> 3) & 1
-    return ((x * x * 5 + y * 11 + c * 40 + bits * 170) % 256).astype(np.uint8)
 
 
 def digest(array):
@@ -39,17 +33,17 @@ SIZES = [
     ((61, 59), (60, 60)), ((2, 2), (301, 3)), ((1000, 17), (31, 64)),
 ]
 resized = [
-    {"from": a, "to": b, "filter": name, **digest(np.asarray(Image.fromarray(picture(*a)).resize(b, kind)))}
+    {"from": a, "to": b, "filter": name, **digest(np.asarray(Image.fromarray(pattern(*a)).resize(b, kind)))}
     for a, b in SIZES
     for name, kind in FILTERS.items()
 ]
 
 canvas = Image.new("RGB", (40, 30), (0, 0, 0))
-canvas.paste(Image.fromarray(picture(21, 30)), (9, 0))
+canvas.paste(Image.fromarray(pattern(21, 30)), (9, 0))
 
 pixels = []
 for size, side in [((50, 23), 14), ((9, 16), 30), ((384, 384), 384)]:
-    x = resize(picture(*size), size=(side, side), resample=PILImageResampling.BICUBIC, data_format=ChannelDimension.FIRST)
+    x = resize(pattern(*size), size=(side, side), resample=PILImageResampling.BICUBIC, data_format=ChannelDimension.FIRST)
     x = rescale(x, scale=1 / 255, data_format=ChannelDimension.FIRST)
     x = normalize(x, mean=(0.5,) * 3, std=(0.5,) * 3, data_format=ChannelDimension.FIRST)
     pixels.append({"from": size, "side": side, **digest(x.astype(np.float32))})
@@ -68,7 +62,7 @@ def webp(array, mode, **options):
     return {"file": base64.b64encode(file.getvalue()).decode(), **digest(np.asarray(Image.open(file)))}
 
 
-rgb = picture(13, 9)
+rgb = pattern(13, 9)
 alpha = (np.add.outer(np.arange(9) * 20, np.arange(13) * 5) % 256).astype(np.uint8)
 rgba = np.concatenate([rgb, alpha[..., None]], -1)
 moving = io.BytesIO()

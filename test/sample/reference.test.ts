@@ -6,7 +6,7 @@ import { Change, type DecodeStep } from "../../src/sample/decoder.ts";
 import { referenceRow, type ReferenceRules } from "../../src/sample/reference.ts";
 import { reference } from "../../src/sample/referenceDecoder.ts";
 import { type Device, openDevice, randomStream } from "../../src/tensor/index.ts";
-import { golden, imageOf, lladaIds, lladaModel } from "../support/lladaGolden.ts";
+import { golden, imageOf, lladaIds, lladaModel, type Run } from "../support/lladaGolden.ts";
 
 let device: Device;
 let model: Rediff;
@@ -23,8 +23,6 @@ const { start, end, headerStart, headerEnd, turnEnd, mask } = lladaIds;
 const banned = [start, end, headerStart, headerEnd];
 const SUFFIX = [40, 41, 42];
 
-type Run = (typeof golden.runs)[number];
-
 /** Decodes runs of equal options as one batch, and returns the canvases before each step, row by row. */
 async function decode(
   runs: readonly Run[],
@@ -36,6 +34,7 @@ async function decode(
     refine: options.revise ?? false,
     ...(options.revise_topk === undefined ? {} : { refineShare: options.revise_topk }),
     ...(options.revise_start === undefined ? {} : { refineSteps: options.revise_start }),
+    ...(options.remasking === undefined ? {} : { remasking: options.remasking }),
     ...(options.cfg_scale === undefined ? {} : { guidance: options.cfg_scale }),
     ...(options.generation_suffix === undefined ? {} : { suffix: SUFFIX }),
   };
@@ -44,14 +43,21 @@ async function decode(
   const result = await reference(rules)(
     model,
     {
-      images: runs.map((run) => imageOf(device, run.image, 6, model.config.text.width)),
+      images: runs.map((run) => imageOf(device, run.image, run.tokens ?? 6, model.config.text.width)),
       prompts: runs.map((run) => run.prompt),
       draft: runs.flatMap(() => begun),
       maskId: mask,
       banned,
       stops: options.stopping_criteria ? (options.stops ?? [[turnEnd]]) : [],
     },
-    { tokensPerStep: 1, canvas: T, block: options.block_length, onStep: (step) => history.push(step) },
+    {
+      tokensPerStep: 1,
+      canvas: T,
+      block: options.block_length,
+      temperature: options.temperature ?? 0,
+      seed: golden.draws,
+      onStep: (step) => history.push(step),
+    },
   );
   const row = (canvas: ArrayLike<number>, b: number) => Array.from(canvas).slice(b * T, (b + 1) * T);
   return {
@@ -72,6 +78,16 @@ describe("token for token", () => {
       assert.equal(steps, run.steps.length);
       run.steps.forEach((want, i) => assert.deepEqual(before[0]![i], want, `before step ${i}`));
       assert.deepEqual(answers[0], run.result);
+    });
+
+  for (const { name, options, rows } of golden.batches)
+    test(`${rows.length} rows of different length as one batch: ${name}`, async () => {
+      const { before, answers, steps } = await decode(rows.map((row) => ({ ...row, name, options })));
+      assert.equal(steps, Math.max(...rows.map((row) => row.steps.length)));
+      for (const [b, row] of rows.entries()) {
+        row.steps.forEach((want, i) => assert.deepEqual(before[b]![i], want, `row ${b}, before step ${i}`));
+        assert.deepEqual(answers[b], row.result);
+      }
     });
 
   test("rows of a batch that stop at different steps", async () => {

@@ -21,6 +21,7 @@ import {
 import { recipes } from "../../src/train/recipes.ts";
 import { lossPresets, lossWeights } from "../../src/train/revisionLoss.ts";
 import { golden, lladaIds } from "../support/lladaGolden.ts";
+import { wholeGolden } from "../support/publishedTraining.ts";
 
 const [MASK, ORDINARY, END] = [1019, 1017, 1018];
 const noise = (p: number, seed = 1): Noise => ({ p, random: randomStream(seed), maskId: MASK, ordinary: ORDINARY });
@@ -147,21 +148,24 @@ describe("corruption", () => {
   });
 });
 
-describe("the released code's Stage I, from its own random numbers (test/goldens/llada.py)", () => {
+describe("the released code's Stage I, from its own random numbers (test/goldens/llada.py and wholeModel.py)", () => {
   const { phrase, replacement, losses } = recipes.reference;
   assert.equal(phrase, "guarded");
   assert.equal(losses, lossPresets.reference);
-  for (const [b, row] of golden.losses.stage1Phrase.rows.entries())
-    test(`row ${b}: what is masked, what is replaced, and a false phrase that neither hits`, () => {
-      const at = [...row.labels.keys()].filter((i) => row.labels[i] !== -100);
-      const of = <T>(values: readonly T[]): T[] => at.map((i) => values[i]!);
-      const [shown, kinds, right] = [of(row.shown), of(row.kinds), Uint32Array.from(of(row.labels))];
+  const rows = [...golden.losses.stage1Phrase.rows, ...wholeGolden.losses.stage1.rows];
+  for (const [number, row] of rows.entries()) {
+    const at = [...row.labels.keys()].filter((i) => row.labels[i] !== -100);
+    const of = <T>(values: readonly T[]): T[] => at.map((i) => values[i]!);
+    const [shown, kinds, right] = [of(row.shown), of(row.kinds), Uint32Array.from(of(row.labels))];
+    const places = (kind: string) => [...kinds.keys()].filter((i) => kinds[i] === kind);
+    const phraseAt = places("phrase");
+    test(`row ${number}: ${places("mask").length} masks, ${places("random").length} random tokens, ${phraseAt.length} tokens of a false phrase`, () => {
       const wrong = right.map((id, i) => (kinds[i] === "phrase" ? shown[i]! : id));
       const [masked, random] = row.hits!.map(of) as [number[], number[]];
       const p = 0.999 * row.t + 1e-3;
       // The numbers in the order in which they are asked for; a random token is named by its place among the others.
       const uniform = [...masked, ...random];
-      const replaced = [...kinds.keys()].filter((i) => kinds[i] === "random");
+      const replaced = places("random");
       const fed: RandomStream = {
         ...randomStream(0),
         uniform: () => uniform.shift()!,
@@ -178,18 +182,24 @@ describe("the released code's Stage I, from its own random numbers (test/goldens
         [...canvas.category],
         kinds.map((kind) => categoryIds[names[kind as keyof typeof names]]),
       );
-      const phraseAt = kinds.flatMap((kind, i) => (kind === "phrase" ? [i] : []));
-      assert.equal(
-        b === 1,
+      assert.equal(uniform.length + replaced.length, 0, "every number was asked for");
+      if (!phraseAt.length) return;
+      assert.ok(
         phraseAt.some((i) => masked[i]! < p),
         "a mask would have hit the phrase",
       );
-      assert.equal(
-        b === 1,
+      assert.ok(
         phraseAt.some((i) => random[i]! < replacement),
         "a random token would have hit it",
       );
     });
+  }
+
+  test("they have a false phrase, and random tokens at several places of several rows", () => {
+    const counts = rows.map(({ kinds }) => kinds.filter((kind) => kind === "random").length);
+    assert.ok(counts.filter((count) => count > 1).length > 1);
+    assert.ok(rows.some(({ kinds }) => kinds.includes("phrase")));
+  });
 });
 
 describe("loss weights", () => {
