@@ -2,8 +2,8 @@
  * `npm run bench peers`: the same work, on the same adapter, in one run, for us and for what else a JavaScript user can have.
  *
  * Every library has a process of its own that sleeps while the others work. A row is done in this order: upload and first
- * call (compilation; reported apart), answer compared with f64, one sample to choose the number of calls and one at that
- * number, then rounds in which each library takes one sample, starting with another one each time. The median counts.
+ * call (compilation; reported apart), answer compared with f64, one to three samples that find the number of
+ * calls, then rounds in which each library takes one sample, starting with another one each time. The median counts.
  * A sample is a number of calls and one wait for the device. Nothing large is read back.
  */
 import { spawnSync } from "node:child_process";
@@ -178,6 +178,9 @@ interface Plan {
   readonly temporary: string;
 }
 
+/** Of a sample: results wait for its end in libraries that collect garbage. */
+const MOST_CALLS = 512;
+
 /** One row, for all workers. What fails is said in place of a time. */
 async function measure(
   row: Row,
@@ -209,10 +212,14 @@ async function measure(
     await attempt(child, measured, async () => {
       const wrong = wrongness(answer ? got : got.subarray(0, expected.length), expected);
       if (wrong !== undefined) throw new Error(wrong);
-      const { ms } = await child.ask({ do: "sample", calls: 1 });
-      const calls = Math.max(1, Math.min(64, Math.round(sampleMs / ms)));
-      // A step carries its state along and cannot be warmed in another way; everything else runs once as it will be timed.
-      if (calls > 1) await child.ask({ do: "sample", calls });
+      // One call is mostly waiting, so the number of calls is corrected by a sample of many, which also warms what will be timed.
+      let calls = 1;
+      for (let look = 0; look < 3; look++) {
+        const { ms } = await child.ask({ do: "sample", calls });
+        const wanted = Math.round(Math.min(MOST_CALLS, (calls * sampleMs) / ms));
+        if (wanted <= 1.5 * calls) break;
+        calls = wanted;
+      }
       racing.push({ child, firstMs, note, calls, times: [] });
     });
 
