@@ -50,7 +50,7 @@ export const tableSpecs: readonly TableSpec[] = [
     title: "Stage II otherwise, on the same drafts",
     metrics: stages,
     speeds: [1, 4, 8],
-    readings: ["stage1", "rediff", "equal", "complete", "steep"],
+    readings: ["stage1", "rediff", "steep", "equal", "complete"],
   },
 ];
 
