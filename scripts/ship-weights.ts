@@ -85,7 +85,8 @@ const losses = readFileSync(join(run, "log.jsonl"), "utf8")
   .filter(({ loss }) => loss !== undefined);
 const last = losses.slice(-200);
 const mean = last.reduce((sum, { loss }) => sum + loss!, 0) / last.length;
-const hours = losses.reduce((sum, { ms }) => sum + ms!, 0) / 3_600_000;
+const minutes = losses.reduce((sum, { ms }) => sum + ms!, 0) / 60_000;
+const took = minutes < 60 ? `${Math.round(minutes)} minutes` : `${(minutes / 60).toFixed(1)} hours`;
 
 await writeAtomically(join(folder, "scores.json"), `${JSON.stringify({ count, scores }, null, 1)}\n`);
 await writeAtomically(
@@ -93,7 +94,7 @@ await writeAtomically(
   `# ${name}
 
 Preset \`${options.preset}\`, ${(parameterCount(model.config) / 1e6).toFixed(2)} M parameters, f16, ${(statSync(join(folder, "model.safetensors")).size / 1e6).toFixed(1)} MB. Trained on this project's own engine by ${what},
-on procedural flags only; the real flags were never seen. ${metadata["step"]} steps of ${options.batch} flags (${Number(metadata["step"]) * options.batch} samples), ${hours.toFixed(1)} hours on two CPU cores through lavapipe.
+on procedural flags only; the real flags were never seen. ${metadata["step"]} steps of ${options.batch} flags (${Number(metadata["step"]) * options.batch} samples), ${took} on two CPU cores through lavapipe.
 Mean loss of the last 200 steps: ${mean.toFixed(3)} nats.
 
 Made by

@@ -171,7 +171,7 @@ export const promptFor = (
 const root = new URL("../../", import.meta.url);
 
 /** The checkpoints that the project ships: what captions, and the base of all stages, which predicts masks and does not revise. */
-export const shippedCheckpoint: string = fileURLToPath(new URL("weights/small-stage1", root));
+export const shippedCheckpoint: string = fileURLToPath(new URL("weights/small-rediff", root));
 export const shippedBase: string = fileURLToPath(new URL("weights/small-base", root));
 
 /** The tokenizer.json beside a checkpoint, or else the project's own, which belongs to no published model. */
