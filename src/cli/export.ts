@@ -32,7 +32,8 @@ const help = `rediff export --out DIR [options]
 
 Writes config.json, preprocessor_config.json, tokenizer.json and safetensors in the layout of published models. It loads
 again with every command's --checkpoint, and in PyTorch: python examples/load_in_pytorch.py DIR. Beside them, in siglip/, lies the
-vision tower by itself: LLaDA-V's own code builds it from there, if it is called where --out's path is the same.
+vision tower by itself: LLaDA-V's own code builds it from there, if it is called where --out's path is the same. (Not of a model with
+a stem, as the shipped ones have: LLaDA-V knows none.)
 
   --out DIR          folder to write
   --checkpoint DIR   what to export: ours or a published one (default: the shipped one)

@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { run } from "../../src/cli/export.ts";
 import { tokenizerFor, UsageError } from "../../src/cli/usage.ts";
-import { loadModel, loadModelAs, saveModel } from "../../src/model/checkpoint.ts";
+import { learnedToRevise, loadModel, loadModelAs, saveModel } from "../../src/model/checkpoint.ts";
 import { preset, type RediffConfig } from "../../src/model/config.ts";
 import { inFolder } from "../../src/model/files.ts";
 import { speaksLlava } from "../../src/model/published/conversation.ts";
@@ -97,6 +97,16 @@ describe("rediff export", () => {
     disposeRediff(model);
   });
 
+  test("weights that were trained to revise are still known as such", async (t) => {
+    t.mock.method(console, "log", () => {});
+    const [revises, out] = [join(scratch, "revises"), join(scratch, "revises-out")];
+    const model = loadModel(device, checkpoint);
+    await saveModel(model, revises, { options: JSON.stringify({ recipe: "fixed" }) });
+    disposeRediff(model);
+    await run(["--checkpoint", revises, "--out", out]);
+    assert.ok(learnedToRevise(out));
+  });
+
   test("writes a folder that loads with its own tokenizer, and the logits of one pass", async (t) => {
     t.mock.method(console, "log", () => {});
     const out = join(scratch, "command");
@@ -105,6 +115,7 @@ describe("rediff export", () => {
     const [first, again] = [loadModel(device, checkpoint), loadModel(device, out)];
     await sameParameters(first, again);
     assert.equal(tokenizerFor(out).vocabSize, tokenizerFor(checkpoint).vocabSize);
+    assert.ok(!learnedToRevise(out), "nothing is known of its training");
     const config = JSON.parse(readFileSync(join(out, "config.json"), "utf8")) as Record<string, unknown>;
     assert.equal(config["mask_token_id"], tokenizerFor(out).idOf("<|mdm_mask|>"));
     const { tensors } = parseSafetensors(readFileSync(join(out, "logits.safetensors")), "logits");

@@ -56,7 +56,9 @@ export const exportCheckpoint = (
       },
     };
   });
-  return write(config, tensors, folder, options);
+  // What the weights were trained to do decides how they are read: see learnedToRevise.
+  const { options: training } = file.metadata;
+  return write(config, tensors, folder, options, training === undefined ? {} : { options: training });
 };
 
 /** Values of a tensor that are in memory at a time: 64 MiB of f32. */
@@ -68,13 +70,14 @@ async function write(
   tensors: readonly PendingTensor[],
   folder: string,
   { layout = "llava", dtype = "F32", maxShardBytes, tokens, prompt = "ours" }: ExportOptions,
+  training: Readonly<Record<string, string>> = {},
 ): Promise<string[]> {
   const json = (name: string, value: unknown): Promise<void> =>
     writeAtomically(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
   const renamed = (some: readonly PendingTensor[], nameOf: (name: string) => string): PendingTensor[] =>
     some.map((tensor) => ({ ...tensor, name: nameOf(tensor.name) }));
   const named = renamed(tensors, (name) => publishedName(name, layout));
-  const files = await writeCheckpoint(folder, named, { format: "pt" }, maxShardBytes);
+  const files = await writeCheckpoint(folder, named, { format: "pt", ...training }, maxShardBytes);
   // Its builder knows towers by a path that has "siglip" in it, and loads them from there before it loads the rest.
   const tower = config.vision.stem ? undefined : join(folder, "siglip");
   if (tower) {
