@@ -135,11 +135,7 @@ async function main(): Promise<void> {
     if (!(await trainModels(plan))) return console.log("Stopped. The same command goes on.");
     await writeResults(path, await measure(plan));
   }
-  const results = joinResults(
-    readResults(path),
-    joins,
-    readings.map(({ name }) => name),
-  );
+  const results = joinResults(readResults(path), joins);
   if (joins.length) await writeResults(path, results);
   await report(plan.out, results);
 }

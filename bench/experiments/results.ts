@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { CaptionCounts } from "../../src/eval/counts.ts";
 import { readJson, writeAtomically } from "../../src/model/files.ts";
 import { RediffError } from "../../src/tensor/index.ts";
-import type { Sizes } from "./rows.ts";
+import { readings as order, type Sizes } from "./rows.ts";
 
 export type Columns<Names extends string> = { readonly [N in Names]: readonly number[] };
 
@@ -93,10 +93,13 @@ export function parseJoin(text: string): Join {
 const COMMON = ["preset", "stage1Steps", "stage2Steps", "drafts", "batch", "flags", "repairs", "real"] as const;
 
 /**
- * Results with readings of an earlier run beside them, in the order of `names`. Throws RediffError where the earlier run had another
- * base or other sizes, or has no such reading or not all speeds.
+ * Results with readings of an earlier run beside them. Throws RediffError where the earlier run had another base or other sizes, has
+ * no such reading or not all speeds, or where this run measured the reading itself. That the models of that name were trained by the
+ * same options is for whoever joins to know.
  */
-export function joinResults(results: Results, joins: readonly Join[], names: readonly string[]): Results {
+export function joinResults(results: Results, joins: readonly Join[]): Results {
+  const before = new Set(results.joined?.flatMap((join) => join.readings));
+  const own = new Set(results.readings.map(({ name }) => name).filter((name) => !before.has(name)));
   let [readings, repairs] = [results.readings, results.repairs];
   const joined: { commit: string; readings: readonly string[] }[] = [];
   for (const join of joins) {
@@ -107,6 +110,10 @@ export function joinResults(results: Results, joins: readonly Join[], names: rea
         path: join.path,
       });
     for (const name of join.readings) {
+      if (own.has(name))
+        throw new RediffError(`--with: this run has measured ${name} itself. Leave it out of ${join.path}=….`, {
+          name,
+        });
       const found = earlier.readings.find((reading) => reading.name === name);
       const cells = results.sizes.speeds.map((n) => found?.cells.find(({ tokensPerStep }) => tokensPerStep === n));
       if (!found || !cells.every((cell) => cell !== undefined))
@@ -120,7 +127,7 @@ export function joinResults(results: Results, joins: readonly Join[], names: rea
     repairs = [...others, ...earlier.repairs.filter(({ reading }) => join.readings.includes(reading))];
     joined.push({ commit: earlier.commit, readings: join.readings });
   }
-  const place = (name: string): number => names.indexOf(name);
+  const place = (name: string): number => order.findIndex((reading) => reading.name === name);
   return {
     ...results,
     readings: readings.toSorted((a, b) => place(a.name) - place(b.name)),

@@ -5,7 +5,8 @@
 // lanes, each of which multiplies it with columns of its own: no tile, no barrier. One load of a and four of b for 128
 // products a lane, 26 a load against 8 in matmul.3.vec4, and a broadcast costs about four products.
 // The rows are written out: a loop with constant bounds is not unrolled here, and sums that are indexed in it live in memory.
-// What the top rung adds: 32 rows, so that b is loaded a fourth as often, and all loads of a step before its products.
+// What the top rung adds: 32 rows, so that b is loaded a fourth as often, all loads of a step before its products, and
+// shuffles for broadcasts.
 // Assumes: every subgroup has LANES lanes, 8 at least; K and N divisible by 4.
 
 enable subgroups;

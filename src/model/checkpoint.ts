@@ -130,7 +130,7 @@ export function checkpointConfig(folder: string): RediffConfig {
   return config;
 }
 
-/** Whether the weights of a folder were trained to revise (Stage I or II), as `saveModel` wrote it. Of published ones nothing is known. */
+/** Whether the weights of a folder were trained to revise (Stage I or II), as `saveModel` wrote it and exports pass on. Of other published ones nothing is known. */
 export function learnedToRevise(folder: string): boolean {
   const { file } = openLanguageModel(folder);
   file.close();

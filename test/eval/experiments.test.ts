@@ -98,7 +98,6 @@ test("one command trains, measures, judges and draws; again, it does none of it 
 
 test("readings of an earlier run stand beside this one's, if it had the same base and sizes", () => {
   const whole = results();
-  const names = whole.readings.map(({ name }) => name);
   const path = join(out, "results.json");
   const own = {
     ...whole,
@@ -106,7 +105,7 @@ test("readings of an earlier run stand beside this one's, if it had the same bas
     readings: whole.readings.filter(({ name }) => name === "rediff"),
     repairs: whole.repairs.filter(({ reading }) => reading === "rediff"),
   };
-  const joined = joinResults(own, [parseJoin(`${path}=base,stage1`)], names);
+  const joined = joinResults(own, [parseJoin(`${path}=base,stage1`)]);
   assert.deepEqual(
     joined.readings,
     whole.readings.filter(({ name }) => ["base", "stage1", "rediff"].includes(name)),
@@ -116,13 +115,16 @@ test("readings of an earlier run stand beside this one's, if it had the same bas
     ["stage1", "rediff"],
   );
   assert.deepEqual(joined.joined, [{ commit: whole.commit, readings: ["base", "stage1"] }]);
+  const again = [parseJoin(`${path}=base,stage1`)];
+  assert.deepEqual(joinResults(joined, again), joined, "once more");
   for (const [results, spec, pattern] of [
+    [own, `${path}=rediff`, /this run has measured rediff itself/],
     [{ ...own, base: "another" }, `${path}=base`, /it has another base/],
     [{ ...own, sizes: { ...own.sizes, flags: 9 } }, `${path}=base`, /it has another flags/],
     [own, `${path}=gone`, /has no gone at 4, 8 tokens a step; it has base, /],
     [{ ...own, sizes: { ...own.sizes, speeds: [3] } }, `${path}=base`, /has no base at 3/],
   ] as const)
-    assert.throws(() => joinResults(results, [parseJoin(spec)], names), { message: pattern });
+    assert.throws(() => joinResults(results, [parseJoin(spec)]), { message: pattern });
   assert.throws(() => parseJoin("results.json"), { message: /--with is FILE=READINGS/ });
 });
 
