@@ -34,7 +34,7 @@ const help = `rediff demo [options]
   --tokens-per-step N    default 8
   --checkpoint DIR       weights that refine (default: the shipped ones)
   --base DIR             weights that predict masks (default: the shipped base, or else those of --checkpoint)
-  --dtype TYPE, --memory GB  as in \`rediff caption\`, of each of the two
+  --dtype TYPE, --memory GB, --matmul TYPE  as in \`rediff caption\`, of each of the two
   --out FILE             the report (default runs/demo/report.html)`;
 
 type DecoderName = "mask prediction" | "refining";

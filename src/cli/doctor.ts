@@ -6,7 +6,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { preset } from "../model/config.ts";
-import { openDevice } from "../tensor/index.ts";
+import { openDevice, SUBGROUP_MATRIX } from "../tensor/index.ts";
+import { awaitWithNaps, DAWN_FEATURES } from "../tensor/node.ts";
 import { prepareDriver } from "../tensor/softwareDriver.ts";
 import { measureMatmul } from "./adapter.ts";
 import { weightStorages } from "../nn/weight.ts";
@@ -30,10 +31,11 @@ export interface DoctorOptions {
 }
 
 /** Features that the kernels make use of, each with what it is good for. */
-const USEFUL_FEATURES: readonly (readonly [GPUFeatureName, string])[] = [
+const USEFUL_FEATURES: readonly (readonly [string, string])[] = [
   ["subgroups", "lanes share values without memory: the fast kernels"],
   ["shader-f16", "half the memory for weights"],
   ["timestamp-query", "kernels are timed on the device"],
+  [SUBGROUP_MATRIX, "matrix units, for products of f16 (--matmul f16)"],
 ];
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|warp|software|\bcpu\b/i;
@@ -111,10 +113,10 @@ export async function doctor({ print = console.log, model }: DoctorOptions = {})
   row(
     "features",
     ...USEFUL_FEATURES.map(([feature, use]) => {
-      const there = adapter.features.has(feature);
+      const there = (adapter.features as ReadonlySet<string>).has(feature);
       const width = subgroupMinSize === subgroupMaxSize ? subgroupMinSize : `${subgroupMinSize} to ${subgroupMaxSize}`;
       const detail = feature === "subgroups" && there ? `${width} lanes; ${use}` : use;
-      return `${there ? paint("green", "yes") : "no "} ${feature.padEnd(16)}${paint("dim", detail)}`;
+      return `${there ? paint("green", "yes") : "no "} ${feature.replace("chromium-experimental-", "").padEnd(16)}${paint("dim", detail)}`;
     }),
   );
 
@@ -134,7 +136,10 @@ export async function doctor({ print = console.log, model }: DoctorOptions = {})
   }
 
   const device = await adapter.requestDevice();
-  const speeds = [...(await measureRoof(device)), ...(await measureEngine())];
+  const speeds = [
+    ...(await (isSoftware ? awaitWithNaps(measureRoof(device)) : measureRoof(device))),
+    ...(await measureEngine()),
+  ];
   row(
     "speed",
     ...speeds.map(
@@ -156,7 +161,7 @@ async function openAdapter(): Promise<GPUAdapter | null> {
   prepareDriver();
   const { create, globals } = await import("webgpu");
   Object.assign(globalThis, globals);
-  const gpu = create([]);
+  const gpu = create([...DAWN_FEATURES]);
   alive.push(gpu);
   return gpu.requestAdapter();
 }

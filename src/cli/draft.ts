@@ -35,7 +35,7 @@ pictures of your own. Call it again to go on.
   --decoder NAME           refine or mask (default refine)
   --block N, --ends WHEN   as in \`rediff caption\`
   --batch N                pictures decoded together (default 16)
-  --dtype TYPE, --memory GB  as in \`rediff caption\`
+  --dtype TYPE, --memory GB, --matmul TYPE  as in \`rediff caption\`
   --shard I/N              only every Nth batch, from the Ith (from 1); the files of all shards together are the whole`;
 
 export async function run(args: readonly string[]): Promise<void> {

@@ -35,7 +35,7 @@ Captions hold-out flags whose facts are known, and counts; and real ones, agains
   --ends WHEN              last or any: when the ends of a caption may be committed (default last)
   --difficulty N           0, 1 or 2 (default 2: everything)
   --batch N                captions decoded together (default ${EVAL_BATCH})
-  --dtype TYPE, --memory GB  as in \`rediff caption\`
+  --dtype TYPE, --memory GB, --matmul TYPE  as in \`rediff caption\`
   --out FILE               also write the scores as JSON
 
 Factuality is the share of the statements that are true: read it beside their number, because chaos states little. Tables with

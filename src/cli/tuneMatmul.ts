@@ -1,5 +1,14 @@
 /** What `rediff tune` measures of matmul: one product for each bucket, checked against f64 at some elements. */
-import { type Device, matmul, noGrad, randomStream, scope, tensor, transpose } from "../tensor/index.ts";
+import {
+  type Device,
+  matmul,
+  type MatmulPrecision,
+  noGrad,
+  randomStream,
+  scope,
+  tensor,
+  transpose,
+} from "../tensor/index.ts";
 import { type MatmulLayout, matmulChoice, type MatmulSizes } from "../tensor/ops/matmulPlan.ts";
 import { type TuningState, variantFor, withTuning } from "../tensor/tuning.ts";
 
@@ -40,40 +49,57 @@ const ofWeights: readonly (readonly number[])[] = [
 /** A product of each bucket, in whole vectors and ragged, with the variants that this adapter can run. */
 export function matmulTrials({ traits }: TuningState): Trial[] {
   const state = { traits, tables: [] };
-  return (["NN", "NT", "TN"] as const).flatMap((layout) =>
-    [0, 1].flatMap((less) =>
-      (layout === "TN" ? ofWeights : forward).map((sizes) => {
-        const [M, N, K] = sizes.map((n) => n - less) as [number, number, number];
-        const call: MatmulSizes = { layout, batch: 1, M, N, K, aStride: M * K, bStride: K * N, weight: "f32" };
-        const variants = Object.entries(matmulChoice.variants);
-        return {
-          op: matmulChoice.op,
-          bucket: matmulChoice.bucketOf(call),
-          sizes: `${M}×${K} by ${K}×${N}`,
-          candidates: variants.filter(([, { fits }]) => fits(call, traits)).map(([name]) => name),
-          shipped: variantFor(matmulChoice, call, state),
-          open: (device, body) => openProduct(device, layout, [M, N, K], matmulChoice.bucketOf(call), body),
-        };
-      }),
+  // Rounding is a choice only where matrix units ask for it.
+  const precisions = traits.matrix?.component === "f16" ? (["f32", "f16"] as const) : (["f32"] as const);
+  const trial = (precision: MatmulPrecision, layout: MatmulLayout, sizes: readonly number[]): Trial => {
+    const [M, N, K] = sizes as [number, number, number];
+    const call: MatmulSizes = { layout, batch: 1, M, N, K, aStride: M * K, bStride: K * N, weight: "f32", precision };
+    return {
+      op: matmulChoice.op,
+      bucket: matmulChoice.bucketOf(call),
+      sizes: `${M}×${K} by ${K}×${N}`,
+      candidates: Object.entries(matmulChoice.variants).flatMap(([name, { fits }]) =>
+        fits(call, traits) ? [name] : [],
+      ),
+      shipped: variantFor(matmulChoice, call, state),
+      open: (device, body) => openProduct(device, call, body),
+    };
+  };
+  return precisions.flatMap((precision) =>
+    (["NN", "NT", "TN"] as const).flatMap((layout) =>
+      [0, 1].flatMap((less) =>
+        (layout === "TN" ? ofWeights : forward).map((sizes) =>
+          trial(
+            precision,
+            layout,
+            sizes.map((n) => n - less),
+          ),
+        ),
+      ),
     ),
   );
 }
 
-function openProduct<R>(
-  device: Device,
-  layout: MatmulLayout,
-  [M, N, K]: readonly [number, number, number],
-  bucket: string,
-  body: (work: Work) => Promise<R>,
-): Promise<R> {
+/** Most that an answer may be off, of the sum of magnitudes: rounding of f32 sums, or of both operands to 11 bits. */
+const TOLERANCE = { f32: 2e-6, f16: 1e-3 } as const;
+
+function openProduct<R>(device: Device, call: MatmulSizes, body: (work: Work) => Promise<R>): Promise<R> {
+  const { layout, M, N, K, precision } = call;
+  const bucket = matmulChoice.bucketOf(call);
   const random = randomStream(1, 0);
   const values = (count: number) => Float32Array.from({ length: count }, () => random.normal());
   const [left, right] = [values(M * K), values(K * N)];
   const [turnA, turnB] = [layout === "TN", layout === "NT"];
   const product = (variant: string, a: Parameters<typeof matmul>[0], b: Parameters<typeof matmul>[0]) =>
-    withTuning(device, { [matmulChoice.op]: { [bucket]: variant } }, () =>
-      matmul(turnA ? transpose(a) : a, turnB ? transpose(b) : b),
-    );
+    withTuning(device, { [matmulChoice.op]: { [bucket]: variant } }, () => {
+      const before = device.matmulPrecision;
+      device.matmulPrecision = precision;
+      try {
+        return matmul(turnA ? transpose(a) : a, turnB ? transpose(b) : b);
+      } finally {
+        device.matmulPrecision = before;
+      }
+    });
   return noGrad(device, () =>
     scope(device, async () => {
       const a = tensor(device, left, turnA ? [K, M] : [M, K]);
@@ -95,7 +121,8 @@ function openProduct<R>(
               }
               const value = got[m * N + n]!;
               // Rounding acts on the sum of magnitudes.
-              if (!(Math.abs(value - want) <= 2e-6 * size)) return `c[${m}, ${n}] is ${value}, not ${want}`;
+              if (!(Math.abs(value - want) <= TOLERANCE[precision] * size))
+                return `c[${m}, ${n}] is ${value}, not ${want}`;
             }
             return undefined;
           }),

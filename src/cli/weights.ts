@@ -1,11 +1,11 @@
-/** In which storage a command that only uses weights holds them: as asked, or the most exact that fits. */
+/** How a command that only uses weights holds and multiplies them: as asked, or in the most exact storage that fits. */
 import { pictureTokens } from "../model/anyResolution.ts";
 import { checkpointConfig, languageConfig, loadLanguageModelAs, loadModelAs } from "../model/checkpoint.ts";
 import type { LanguageConfig } from "../model/config.ts";
 import { checkFits, fittingStorage, inGB, type Machine, memoryNeed, type Workload } from "../model/memory.ts";
 import type { AnyRediff, LanguageModel } from "../model/rediff.ts";
 import { type WeightStorage, weightStorages } from "../nn/weight.ts";
-import type { Device } from "../tensor/index.ts";
+import type { Device, MatmulPrecision } from "../tensor/index.ts";
 import { decimal, oneOf } from "./usage.ts";
 
 /** What the user said of weights. */
@@ -13,14 +13,22 @@ export interface WeightChoice {
   readonly storage: WeightStorage | "auto";
   /** Bytes that the adapter has, as its owner says. */
   readonly memory: number | undefined;
+  readonly matmul: MatmulPrecision;
 }
 
 /** For `parse`, of commands that use weights without training them. */
-export const weightOptions = { dtype: { type: "string" }, memory: { type: "string" } } as const;
+export const weightOptions = {
+  dtype: { type: "string" },
+  memory: { type: "string" },
+  matmul: { type: "string" },
+} as const;
 
-export const weightChoice = (values: { readonly dtype?: string; readonly memory?: string }): WeightChoice => ({
+type WeightValues = { readonly [O in keyof typeof weightOptions]?: string };
+
+export const weightChoice = (values: WeightValues): WeightChoice => ({
   storage: oneOf("dtype", values.dtype, "auto", ["auto", ...weightStorages]),
   memory: memoryOption(values.memory),
+  matmul: oneOf("matmul", values.matmul, "f32", ["f32", "f16"]),
 });
 
 /** `--memory GB` in bytes. */
@@ -57,19 +65,29 @@ export async function loadToUse(
   choice: WeightChoice,
   decoding: Decoding,
 ): Promise<AnyRediff> {
+  setPrecision(device, choice);
   const config = checkpointConfig(folder);
   const workload = { picture: pictureTokens(config).most, ...decoding };
   return loadModelAs(device, folder, storageFor(device, config, choice, workload));
 }
 
 /** `loadToUse` of a folder that may hold a language model alone, to use without pictures. */
-export const loadLanguageToUse = async (
+export async function loadLanguageToUse(
   device: Device,
   folder: string,
   choice: WeightChoice,
   decoding: Omit<Decoding, "picture">,
-): Promise<LanguageModel> =>
-  loadLanguageModelAs(device, folder, storageFor(device, languageConfig(folder), choice, { ...decoding, picture: 0 }));
+): Promise<LanguageModel> {
+  setPrecision(device, choice);
+  const storage = storageFor(device, languageConfig(folder), choice, { ...decoding, picture: 0 });
+  return loadLanguageModelAs(device, folder, storage);
+}
+
+function setPrecision(device: Device, { matmul }: WeightChoice): void {
+  device.matmulPrecision = matmul;
+  if (matmul === "f16" && device.matrix?.component !== "f16")
+    console.error("--matmul f16 changes nothing: this adapter offers no matrix units that round to f16.");
+}
 
 function storageFor(
   device: Device,

@@ -15,6 +15,26 @@ import {
 } from "./errors.ts";
 import { KernelCache } from "./kernel.ts";
 
+/** How matrix products may round their operands. */
+export type MatmulPrecision = "f32" | "f16";
+
+/** What a subgroup multiplies at once: (M, K) by (K, N), of `component`, with sums in f32. */
+export interface MatrixUnit {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly component: "f32" | "f16";
+}
+
+/** One entry of the adapter's list. */
+interface SubgroupMatrixConfig {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly componentType: string;
+  readonly resultComponentType: string;
+}
+
 /** Checks that cost time, off by default. */
 export interface DebugLevels {
   /** Checks every output for NaN and infinity, by bits, after the operation that made it. */
@@ -30,12 +50,17 @@ export interface DeviceOptions {
   /** Kernel texts by name: all of them where there are no files (a browser), else those that replace a file. */
   readonly kernels?: Readonly<Record<string, string>>;
   /** Do not use these features although the adapter has them: to test the paths without them. */
-  readonly without?: readonly ("subgroups" | "shader-f16" | "timestamp-query")[];
+  readonly without?: readonly WantedFeature[];
+  /** How operands of matrix products are rounded; see `Device.matmulPrecision`. Default: "f32". */
+  readonly matmulPrecision?: MatmulPrecision;
   /** Bind no more than this many bytes although the adapter could: to test what is split, on tensors that are small. */
   readonly maxBindingBytes?: number;
 }
 
-const WANTED_FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
+/** Of the matrix units: experimental, so that types do not know its name. */
+export const SUBGROUP_MATRIX = "chromium-experimental-subgroup-matrix";
+const WANTED_FEATURES = ["subgroups", "shader-f16", "timestamp-query", SUBGROUP_MATRIX] as const;
+type WantedFeature = (typeof WANTED_FEATURES)[number];
 const WANTED_LIMITS = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
@@ -67,6 +92,13 @@ export class Device {
   /** Lanes of a subgroup when the adapter has them and they never vary; else undefined. */
   readonly subgroupSize: number | undefined;
   readonly debug: DebugLevels;
+  /** The adapter's matrix units, where it offers them. */
+  readonly matrix: MatrixUnit | undefined;
+  /**
+   * "f32": exact operands. "f16": products may round their operands to 11 bits (|x| < 65,520) where matrix units are faster
+   * for it; sums stay f32. May be set at any time. PyTorch: torch.set_float32_matmul_precision, "highest" and "medium".
+   */
+  matmulPrecision: MatmulPrecision = "f32";
   /** Floating-point operations of all matrix products so far, for rates: differences between two readings. */
   productFlops = 0;
   /** The largest tensor, in bytes: it must fit one storage binding. */
@@ -101,6 +133,7 @@ export class Device {
     this.#waitOnProcessor = this.isSoftware ? waitOnProcessor : undefined;
     this.subgroupSize =
       gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
+    this.matrix = matrixUnit(gpu, info);
     const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
     this.maxBindingBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize, maxBindingBytes);
     this.pool = new BufferPool(gpu, this.maxBindingBytes, debug.canary === true);
@@ -270,7 +303,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     );
   const requiredFeatures = WANTED_FEATURES.filter(
     (feature) => adapter.features.has(feature) && !without.includes(feature),
-  );
+  ) as GPUFeatureName[];
   const requiredLimits: Record<string, number> = {};
   for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
   const device = await adapter.requestDevice({ requiredFeatures, requiredLimits });
@@ -279,7 +312,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     if (text === undefined) throw new AdapterError(`Kernel ${name}.wgsl is not in the bundle.`, { name });
     return text;
   };
-  return new Device(
+  const opened = new Device(
     device,
     adapter.info,
     readKernel,
@@ -287,4 +320,20 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     node?.awaitWithNaps,
     options.maxBindingBytes,
   );
+  opened.matmulPrecision = options.matmulPrecision ?? "f32";
+  return opened;
+}
+
+/** Of what the adapter lists, the largest matrices that sum in f32; f32 operands, which lose nothing, before f16. */
+function matrixUnit(gpu: GPUDevice, info: GPUAdapterInfo): MatrixUnit | undefined {
+  if (!(gpu.features as ReadonlySet<string>).has(SUBGROUP_MATRIX)) return undefined;
+  const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
+  const units = Array.from(subgroupMatrixConfigs).flatMap(
+    ({ M, N, K, componentType: component, resultComponentType }) =>
+      resultComponentType === "f32" && (component === "f32" || (component === "f16" && gpu.features.has("shader-f16")))
+        ? [{ M, N, K, component } as const]
+        : [],
+  );
+  const isExact = ({ component }: MatrixUnit): number => Number(component === "f32");
+  return units.sort((a, b) => isExact(b) - isExact(a) || b.M * b.N * b.K - a.M * a.N * a.K)[0];
 }

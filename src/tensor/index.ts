@@ -2,7 +2,7 @@
 export { backward, type BackwardOptions, noGrad, recompute, zeroGrad } from "./autograd.ts";
 export type { MemoryReport } from "./buffers.ts";
 export type { KernelTimes } from "./commands.ts";
-export { Device, type DeviceOptions, openDevice } from "./device.ts";
+export { Device, type DeviceOptions, type MatmulPrecision, openDevice, SUBGROUP_MATRIX } from "./device.ts";
 export { type Dtype, f16ToF32, f32ToF16, type TensorData } from "./dtype.ts";
 export * from "./errors.ts";
 export { sameShape, type Shape, showShape, sizeOf } from "./shape.ts";

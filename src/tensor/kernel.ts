@@ -43,7 +43,7 @@ export interface Kernel {
 export interface Variant {
   /** Values of the file's `override` constants. */
   readonly overrides?: Readonly<Record<string, number | boolean>>;
-  /** `alias NAME = f32;` lines whose element type is replaced (storage types). */
+  /** `alias NAME = …;` lines whose type is replaced: how elements are stored, and the adapter's matrices. */
   readonly types?: Readonly<Record<string, string>>;
   /** One-line functions whose expression is replaced (the rows of the elementwise table). */
   readonly functions?: Readonly<Record<string, string>>;
@@ -80,11 +80,11 @@ function reflect(name: string, text: string): KernelSource {
 function specialise(source: KernelSource, variant: Variant): string {
   let text = source.text;
   for (const [alias, type] of Object.entries(variant.types ?? {})) {
-    if (type === "f32") continue;
-    const replaced = text.replace(new RegExp(`^alias ${alias} = \\w+;`, "m"), `alias ${alias} = ${type};`);
-    if (replaced === text)
-      throw new ShaderError(`${source.name}.wgsl has no \`alias ${alias} = f32;\` to store as ${type}.`, { alias });
-    text = type.includes("f16") && !/^enable f16;/m.test(replaced) ? `enable f16;\n${replaced}` : replaced;
+    const pattern = new RegExp(`^alias ${alias} = [^;]+;`, "m");
+    if (!pattern.test(text))
+      throw new ShaderError(`${source.name}.wgsl has no \`alias ${alias} = …;\` to be ${type}.`, { alias });
+    text = text.replace(pattern, `alias ${alias} = ${type};`);
+    if (type.includes("f16") && !/^enable f16;/m.test(text)) text = `enable f16;\n${text}`;
   }
   for (const [name, expression] of Object.entries(variant.functions ?? {})) {
     const pattern = new RegExp(`^(fn ${name}\\([^)]*\\) -> [\\w<>]+ \\{ return ).*?(; \\})`, "m");

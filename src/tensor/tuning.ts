@@ -11,7 +11,7 @@
  *
  * A name that nobody knows, or that does not fit, is passed over: a table can make things slow, but not wrong.
  */
-import type { Device } from "./device.ts";
+import type { Device, MatrixUnit } from "./device.ts";
 import { readTuning, type Tuning } from "./tuningCache.ts";
 
 /** Kinds of adapters that we ship defaults for. `software` is every driver on the CPU but lavapipe with its 8 lanes. */
@@ -22,6 +22,7 @@ export interface AdapterTraits {
   readonly kind: AdapterKind;
   /** Lanes, where they never vary and subgroups are enabled. */
   readonly subgroupSize: number | undefined;
+  readonly matrix: MatrixUnit | undefined;
   /** Most threads of a workgroup, and bytes of its memory. */
   readonly threads: number;
   readonly workgroupBytes: number;
@@ -96,9 +97,9 @@ export function withTuning<R>(device: Device, table: Tuning, body: () => R): R {
   }
 }
 
-function traitsOf({ info, isSoftware, subgroupSize, gpu }: Device): AdapterTraits {
+function traitsOf({ info, isSoftware, subgroupSize, matrix, gpu }: Device): AdapterTraits {
   const { maxComputeInvocationsPerWorkgroup: threads, maxComputeWorkgroupStorageSize: workgroupBytes } = gpu.limits;
-  return { kind: kindOf(info, isSoftware, subgroupSize), subgroupSize, threads, workgroupBytes };
+  return { kind: kindOf(info, isSoftware, subgroupSize), subgroupSize, matrix, threads, workgroupBytes };
 }
 
 /** A browser does not name the driver, so lavapipe is also known by its lanes; SwiftShader has 4. */

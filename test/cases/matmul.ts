@@ -1,8 +1,8 @@
 import fc from "fast-check";
-import { type Device, matmul, transpose } from "../../src/tensor/index.ts";
+import { type Device, matmul, type MatmulPrecision, SUBGROUP_MATRIX, transpose } from "../../src/tensor/index.ts";
 import { matmulChoice } from "../../src/tensor/ops/matmulPlan.ts";
 import { withTuning } from "../../src/tensor/tuning.ts";
-import { defineCase, filled, type Mutant, type OpCase, sizes, type Values } from "../support/opCase.ts";
+import { defineCase, filled, type InputSpec, type Mutant, type OpCase, sizes, type Values } from "../support/opCase.ts";
 
 /** `variant` is what a tuning table asks for; "default" asks for nothing. */
 type Params = { layout: string; batch: number; shared: boolean; M: number; N: number; K: number; variant: string };
@@ -10,7 +10,9 @@ type Params = { layout: string; batch: number; shared: boolean; M: number; N: nu
 /** Runs `body` with one variant in all buckets; where it does not fit the default is taken. */
 function withVariant<R>(device: Device, variant: string, body: () => R): R {
   const buckets = ["NN", "NT", "TN"].flatMap((layout) =>
-    ["narrow", "small", "medium", "large"].flatMap((size) => [`${layout} ${size}`, `${layout} ${size} ragged`]),
+    ["narrow", "small", "medium", "large"].flatMap((size) =>
+      ["", " ragged", " f16", " ragged f16"].map((kind) => `${layout} ${size}${kind}`),
+    ),
   );
   const table = Object.fromEntries(buckets.map((bucket) => [bucket, variant]));
   return withTuning(device, { [matmulChoice.op]: table }, body);
@@ -29,9 +31,15 @@ const at = ({ shape, data }: Values, turned: boolean, z: number, i: number, j: n
   return data[start + (turned ? j * columns + i : i * columns + j)]!;
 };
 
-const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
+/** A number of at most 11 bits: rounding to f16 leaves it, so that what remains is the rounding of sums. */
+const draw: NonNullable<InputSpec["draw"]> = (random) =>
+  Math.round(256 * Math.max(-7, Math.min(7, random.normal()))) / 256;
+
+/** Sums of up to 200 products, drawn as `precision` leaves them. */
+export const define = (name: string, weight: "f32" | "f16", precision: MatmulPrecision = "f32"): OpCase<Params> =>
   defineCase<Params>({
     name,
+    ...(precision === "f16" && { feature: SUBGROUP_MATRIX as GPUFeatureName }),
     params: fc.record({
       layout: fc.constantFrom("NN", "NT", "TN", "TT"),
       batch: fc.integer({ min: 1, max: 3 }),
@@ -39,7 +47,10 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
       M: size,
       N: size,
       K: size,
-      variant: fc.constantFrom("default", "default", "plain", "tiled32", "tiled64", "lanes8"),
+      variant:
+        precision === "f16"
+          ? fc.constant("matrices")
+          : fc.constantFrom("default", "default", "plain", "tiled32", "tiled64", "lanes8", "matrices"),
     }),
     always: [
       { layout: "NT", batch: 2, shared: true, M: 84, N: 128, K: 128, variant: "default" },
@@ -59,10 +70,13 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
       { layout: "TN", batch: 1, shared: true, M: 36, N: 132, K: 130, variant: "windows" },
       { layout: "TN", batch: 1, shared: true, M: 68, N: 256, K: 258, variant: "windows" },
     ],
-    inputs: ({ layout, batch, shared, M, N, K }) => ({
-      a: { shape: [batch, ...(layout[0] === "T" ? [K, M] : [M, K])] },
-      b: { shape: [...(shared ? [] : [batch]), ...(layout[1] === "T" ? [N, K] : [K, N])], dtype: weight },
-    }),
+    inputs: ({ layout, batch, shared, M, N, K }) => {
+      const drawn = precision === "f16" && { draw };
+      return {
+        a: { shape: [batch, ...(layout[0] === "T" ? [K, M] : [M, K])], ...drawn },
+        b: { shape: [...(shared ? [] : [batch]), ...(layout[1] === "T" ? [N, K] : [K, N])], dtype: weight, ...drawn },
+      };
+    },
     reference: ({ a, b }, { layout, batch, M, N, K }) => {
       const y = filled([batch, M, N], () => 0);
       for (let z = 0; z < batch; z++)
@@ -74,11 +88,15 @@ const define = (name: string, weight: "f32" | "f16"): OpCase<Params> =>
       return { y };
     },
     run: ({ a, b }, { layout, variant }) => ({
-      y: withVariant(a!.device, variant, () =>
-        matmul(layout[0] === "T" ? transpose(a!) : a!, layout[1] === "T" ? transpose(b!) : b!),
-      ),
+      y: withVariant(a!.device, variant, () => {
+        a!.device.matmulPrecision = precision;
+        const y = matmul(layout[0] === "T" ? transpose(a!) : a!, layout[1] === "T" ? transpose(b!) : b!);
+        a!.device.matmulPrecision = "f32";
+        return y;
+      }),
     }),
-    differentiable: weight === "f32" ? ["a", "b"] : ["a"],
+    // Gradients are products of the same kernels, of numbers that cannot be drawn here.
+    differentiable: precision === "f16" ? [] : weight === "f32" ? ["a", "b"] : ["a"],
     tolerance: 4e-5,
     reason: "a sum of up to 200 products of magnitude 1, rounded in f32 at each",
     flops: ({ batch, M, N, K }) => 2 * batch * M * N * K,

@@ -20,7 +20,7 @@ import { type Device, LimitError, noGrad, openDevice, scope, Tensor } from "../.
 const golden = fileURLToPath(new URL("../goldens/llavaFolder", import.meta.url));
 const tokenizer = tokenizerFor(golden);
 const prompt = llavaPrompt(tokenizer, askAbout(1), "reference");
-const auto = { storage: "auto", memory: undefined } as const;
+const auto = { storage: "auto", memory: undefined, matmul: "f32" } as const;
 const decoding = { batch: 1, prompt: prompt.length, canvas: 16 };
 
 let device: Device;
@@ -134,7 +134,7 @@ describe("an adapter that binds little", () => {
 
 describe("weights to use", () => {
   const storageOf = async (memory: number | undefined): Promise<string> => {
-    const loaded = await loadToUse(device, golden, { storage: "auto", memory }, decoding);
+    const loaded = await loadToUse(device, golden, { ...auto, memory }, decoding);
     const [shard] = shardsOf(loaded.parameters.get("lm_head.weight")!);
     disposeRediff(loaded);
     return shard instanceof Tensor ? shard.dtype : `int${shard!.format.bits}`;
@@ -157,7 +157,7 @@ describe("weights to use", () => {
 
   test("in a storage that was asked for are refused where they do not fit", async () => {
     await assert.rejects(
-      loadToUse(device, golden, { storage: "f32", memory: 1e5 }, decoding),
+      loadToUse(device, golden, { ...auto, storage: "f32", memory: 1e5 }, decoding),
       /does not fit in f32: .* of memory are missing .*--dtype chooses another storage/,
     );
   });

@@ -9,14 +9,20 @@ import { matmulChoice, type MatmulSizes, planMatmul } from "../../src/tensor/ops
 import { type AdapterKind, type AdapterTraits, type TuningState, variantFor } from "../../src/tensor/tuning.ts";
 import { adapterKey, type AdapterNames, readTuning, type Tuning, tuningPath } from "../../src/tensor/tuningCache.ts";
 
-const traitsOf = (kind: AdapterKind, subgroupSize?: number, workgroupBytes = 32_768): AdapterTraits => ({
+const traitsOf = (
+  kind: AdapterKind,
+  subgroupSize?: number,
+  workgroupBytes = 32_768,
+  matrix?: AdapterTraits["matrix"],
+): AdapterTraits => ({
   kind,
   subgroupSize,
+  matrix,
   threads: 256,
   workgroupBytes,
 });
 const state = (traits: AdapterTraits, ...tables: Tuning[]): TuningState => ({ traits, tables });
-const product = (M: number, N: number, K: number): MatmulSizes => ({
+const product = (M: number, N: number, K: number, precision: MatmulSizes["precision"] = "f32"): MatmulSizes => ({
   layout: "NN",
   batch: 1,
   M,
@@ -25,6 +31,7 @@ const product = (M: number, N: number, K: number): MatmulSizes => ({
   aStride: M * K,
   bStride: K * N,
   weight: "f32",
+  precision,
 });
 const lavapipe = traitsOf("lavapipe", 8);
 const chosen = (sizes: MatmulSizes, tuning: TuningState): string => variantFor(matmulChoice, sizes, tuning);
@@ -43,6 +50,20 @@ describe("the choice", () => {
     assert.equal(chosen(product(1024, 512, 64), state(traitsOf("lavapipe"))), "tiled64", "no subgroups");
     assert.equal(chosen(product(4096, 4096, 64), state(traitsOf("nvidia", 32, 12_000))), "tiled64");
     assert.equal(chosen(product(4096, 4096, 64), state(traitsOf("nvidia", 32, 4_000))), "plain");
+  });
+
+  test("matrix units round operands only where that was asked for", () => {
+    const unit = { M: 16, N: 16, K: 16, component: "f16" } as const;
+    const nvidia = state(traitsOf("nvidia", 32, 49_152, unit));
+    assert.equal(chosen(product(4096, 1024, 1024), nvidia), "tiled128");
+    assert.equal(chosen(product(4096, 1024, 1024, "f16"), nvidia), "matrices");
+    assert.equal(chosen(product(1023, 77, 33, "f16"), nvidia), "matrices", "any sizes");
+    assert.equal(chosen(product(1, 1024, 1024, "f16"), nvidia), "tiled32");
+    const force = { matmul: { "NN medium": "matrices", "NN large": "matrices" } };
+    assert.equal(chosen(product(4096, 1024, 1024), { ...nvidia, tables: [force] }), "tiled128");
+    const exact = state(traitsOf("apple", 32, 32_768, { M: 8, N: 8, K: 8, component: "f32" }), force);
+    assert.equal(chosen(product(4096, 1024, 1024), exact), "matrices", "f32 operands lose nothing");
+    assert.equal(chosen(product(4096, 1024, 1024, "f16"), state(traitsOf("nvidia", 32, 12_000, unit))), "tiled64");
   });
 
   test("every kind of adapter gets a plan within its limits for sizes of every bucket", () => {

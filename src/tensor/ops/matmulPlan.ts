@@ -1,6 +1,7 @@
 /** planMatmul: which kernel multiplies, with which workgroups. */
 import { type AdapterTraits, choose, type Choice, type TunedVariant, type TuningState } from "../tuning.ts";
 import type { MatmulLaunch, MatmulLayout, MatmulSizes } from "./matmulSizes.ts";
+import type { MatrixUnit } from "../device.ts";
 import { fitsWindows, planColumns, planRows } from "./matmulWindows.ts";
 
 export type { MatmulLayout, MatmulSizes } from "./matmulSizes.ts";
@@ -13,15 +14,16 @@ export type MatmulPlan = readonly MatmulLaunch[] | "padded" | "turned";
 
 /**
  * Sizes that are measured together. The class is the size of c: narrow with fewer than 8 rows (few products for each element
- * of b), then up to 2^16 elements, up to 2^20, and beyond. Ragged: a stored row is no whole number of vectors.
+ * of b), then up to 2^16 elements, up to 2^20, and beyond. Ragged: a stored row is no whole number of vectors. f16: operands
+ * may be rounded.
  */
-export type MatmulBucket = `${MatmulLayout} ${"narrow" | "small" | "medium" | "large"}${"" | " ragged"}`;
+export type MatmulBucket = `${MatmulLayout} ${"narrow" | "small" | "medium" | "large"}${"" | " ragged"}${"" | " f16"}`;
 
 function bucketOfMatmul(sizes: MatmulSizes): MatmulBucket {
-  const { layout, batch, M, N } = sizes;
+  const { layout, batch, M, N, precision } = sizes;
   const elements = batch * M * N;
   const size = M < 8 ? "narrow" : elements <= 2 ** 16 ? "small" : elements <= 2 ** 20 ? "medium" : "large";
-  return `${layout} ${size}${isInFours(sizes) ? "" : " ragged"}`;
+  return `${layout} ${size}${isInFours(sizes) ? "" : " ragged"}${precision === "f16" ? " f16" : ""}`;
 }
 
 /** The axes along which the operands are stored. */
@@ -97,7 +99,19 @@ interface Tile {
   readonly BUFFERS: 1 | 2;
 }
 
-/** Through workgroup memory, for GPUs: any sizes; whole vectors are loaded of an operand whose rows consist of them. */
+/** Loads for the kernels that take any sizes: whole vectors of an operand whose rows consist of them, else scalars. */
+function loadsOf(sizes: MatmulSizes): Required<Pick<MatmulLaunch, "types" | "functions">> {
+  const { aStride, bStride, weight } = sizes;
+  const stored = storedAxes(sizes);
+  const isWideA = stored.a % 4 === 0 && aStride % 4 === 0;
+  const isWideB = stored.b % 4 === 0 && bStride % 4 === 0;
+  return {
+    types: { Left: isWideA ? "vec4f" : "f32", Weight: isWideB ? `vec4<${weight}>` : weight },
+    functions: { ...(isWideA && { loadA: "a[at / 4u]" }), ...(isWideB && { loadB: "vec4f(b[at / 4u])" }) },
+  };
+}
+
+/** Through workgroup memory, for GPUs: any sizes. */
 function tiled(tile: Tile): MatmulVariant {
   const { THREADS_M, THREADS_N, ROWS, COLUMNS, STEP, BUFFERS } = tile;
   const [tileM, tileN] = [THREADS_M * ROWS, THREADS_N * COLUMNS];
@@ -105,25 +119,75 @@ function tiled(tile: Tile): MatmulVariant {
     fits: (_, { threads, workgroupBytes }: AdapterTraits) =>
       THREADS_M * THREADS_N <= threads && 4 * BUFFERS * (tileM + tileN) * STEP <= workgroupBytes,
     plan: (sizes) => {
-      const { layout, batch, M, N, aStride, bStride, weight } = sizes;
-      const stored = storedAxes(sizes);
-      const isWideA = stored.a % 4 === 0 && aStride % 4 === 0;
-      const isWideB = stored.b % 4 === 0 && bStride % 4 === 0;
+      const { layout, batch, M, N } = sizes;
+      const { types, functions } = loadsOf(sizes);
       return [
         {
           kernel: "matmulTiled",
           overrides: { ...tile, TURN_A: layout === "TN", TURN_B: layout === "NT" },
-          types: { Left: isWideA ? "vec4f" : "f32", Weight: isWideB ? `vec4<${weight}>` : weight },
-          functions: {
-            ...(isWideA && { loadA: "a[at / 4u]" }),
-            ...(isWideB && { loadB: "vec4f(b[at / 4u])" }),
-          },
+          types,
+          functions,
           params: paramsOf(sizes),
           workgroups: [Math.ceil(N / tileN), Math.ceil(M / tileM), batch],
         },
       ];
     },
   };
+}
+
+/** Subgroups side by side and one below the other in a workgroup of kernels/matmulMatrix.wgsl. */
+const SUBGROUPS = 2;
+/** Columns of A that a workgroup of it takes at once: whole matrices of every adapter that is known. */
+const MATRIX_STEP = 32;
+
+/** By the adapter's matrix units: any sizes. Those with f16 operands only where rounding is allowed. */
+const matrices: MatmulVariant = {
+  fits: ({ precision }, { matrix, subgroupSize, threads, workgroupBytes }) =>
+    matrix !== undefined &&
+    subgroupSize !== undefined &&
+    (matrix.component === "f32" || precision === "f16") &&
+    MATRIX_STEP % matrix.K === 0 &&
+    subgroupSize * SUBGROUPS ** 2 <= threads &&
+    bytesOfMatrixTiles(matrix) <= workgroupBytes,
+  plan: (sizes, { matrix, subgroupSize }) => {
+    const { layout, batch, M, N } = sizes;
+    const { component, ...size } = matrix!;
+    const { types, functions } = loadsOf(sizes);
+    const [tileM, tileN] = [2 * SUBGROUPS * size.M, 2 * SUBGROUPS * size.N];
+    return [
+      {
+        kernel: "matmulMatrix",
+        overrides: {
+          MATRIX_M: size.M,
+          MATRIX_N: size.N,
+          MATRIX_K: size.K,
+          SUBGROUP: subgroupSize!,
+          SUBGROUPS_M: SUBGROUPS,
+          SUBGROUPS_N: SUBGROUPS,
+          STEP: MATRIX_STEP,
+          TURN_A: layout === "TN",
+          TURN_B: layout === "NT",
+        },
+        types: {
+          ...types,
+          Component: component,
+          MatrixA: `subgroup_matrix_left<${component}, ${size.K}, ${size.M}>`,
+          MatrixB: `subgroup_matrix_right<${component}, ${size.N}, ${size.K}>`,
+          MatrixC: `subgroup_matrix_result<f32, ${size.N}, ${size.M}>`,
+        },
+        functions,
+        params: paramsOf(sizes),
+        workgroups: [Math.ceil(N / tileN), Math.ceil(M / tileM), batch],
+      },
+    ];
+  },
+};
+
+/** Workgroup memory of that kernel, whichever way the operands lie: both tiles, and a matrix of each subgroup in f32. */
+function bytesOfMatrixTiles({ M, N, component }: MatrixUnit): number {
+  const [tileM, tileN] = [2 * SUBGROUPS * M, 2 * SUBGROUPS * N];
+  const stored = (tile: number): number => Math.max(tile * (MATRIX_STEP + 8), MATRIX_STEP * (tile + 8));
+  return (component === "f16" ? 2 : 4) * (stored(tileM) + stored(tileN)) + 4 * SUBGROUPS ** 2 * M * N;
 }
 
 const variants = {
@@ -136,6 +200,7 @@ const variants = {
   tiled64double: tiled({ THREADS_M: 8, THREADS_N: 8, ROWS: 8, COLUMNS: 8, STEP: 16, BUFFERS: 2 }),
   tiled128: tiled({ THREADS_M: 16, THREADS_N: 16, ROWS: 8, COLUMNS: 8, STEP: 16, BUFFERS: 1 }),
   tiled128double: tiled({ THREADS_M: 16, THREADS_N: 16, ROWS: 8, COLUMNS: 8, STEP: 16, BUFFERS: 2 }),
+  matrices,
   plain,
 } satisfies Readonly<Record<string, MatmulVariant>>;
 
@@ -152,8 +217,21 @@ const lavapipe = {
   "NT small ragged": "plain",
 } as const;
 
+/** Where matrix units may round operands. Narrow products wait for memory in any case. */
+const rounded: Readonly<Partial<Record<MatmulBucket, "matrices" | "tiled32">>> = Object.fromEntries(
+  (["NN", "NT", "TN"] as const).flatMap((layout) =>
+    (["narrow", "small", "medium", "large"] as const).flatMap((size) =>
+      (["", " ragged"] as const).map((ragged) => [
+        `${layout} ${size}${ragged} f16`,
+        size === "narrow" ? "tiled32" : "matrices",
+      ]),
+    ),
+  ),
+);
+
 /** Not measured: no such adapter was at hand. Large tiles reuse most, but it takes many of them to fill a GPU. */
 const reasoned = {
+  ...rounded,
   rest: "tiled64",
   "NN narrow": "tiled32",
   "NT narrow": "tiled32",

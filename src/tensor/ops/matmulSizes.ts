@@ -6,6 +6,7 @@
  *   NT  a (batch, M, K)   b (batch, N, K)
  *   TN  a (batch, K, M)   b (batch, K, N)
  */
+import type { MatmulPrecision } from "../device.ts";
 import type { Dtype } from "../dtype.ts";
 import type { Variant } from "../kernel.ts";
 
@@ -22,6 +23,8 @@ export interface MatmulSizes {
   readonly bStride: number;
   /** How b is stored. */
   readonly weight: Dtype;
+  /** "f16" only where matrix units would round operands, and may. */
+  readonly precision: MatmulPrecision;
 }
 
 export interface MatmulLaunch extends Variant {
