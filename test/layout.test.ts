@@ -56,7 +56,7 @@ const SIDE_DOORS: readonly { from: string; to: string; because: string }[] = [
 /** The floors of src/tensor/, from the ground up. A file imports from its own floor and from those below it. */
 const FLOORS: readonly (readonly string[])[] = [
   ["errors", "dtype", "shape", "philox", "quantisation", "softwareDriver"],
-  ["node", "device", "buffers", "kernel", "commands", "tuning", "tuningCache"],
+  ["node", "device", "buffers", "kernel", "elementwiseRun", "commands", "tuning", "tuningCache"],
   ["tensor"],
   ["run", "columns", "rows", "rowsByIndex"],
   ["autograd"],

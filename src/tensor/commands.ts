@@ -4,14 +4,16 @@
  * Recording is plain data and returns at once, so pipelines compile in parallel while recording goes on, and order is
  * kept even for uploads: an upload in the middle of a list splits the submission, because `queue.writeBuffer` takes
  * effect before everything that is submitted after it. Where all pipelines of a list are compiled, it is submitted as
- * soon as it has EARLY commands: the device works while the rest is recorded.
+ * soon as it has EARLY commands: the device works while the rest is recorded. Elementwise operations that follow each other
+ * are joined first, see elementwiseRun.ts.
  *
  * Parameters of all dispatches of a submission lie in one uniform buffer, one slot each, bound with a dynamic offset.
  * Bind groups therefore depend on buffers only, and are cached: a training step makes none after its first pass.
  */
 import type { Block } from "./buffers.ts";
+import { type Elementwise, RunFuser } from "./elementwiseRun.ts";
 import { LimitError, ShapeError } from "./errors.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, KernelCache } from "./kernel.ts";
 
 export type Workgroups = number | readonly [number, number?, number?];
 
@@ -23,6 +25,8 @@ interface Dispatch {
   readonly params: Uint32Array | undefined;
   readonly workgroups: readonly [number, number, number];
   readonly label: string;
+  /** Where it is an operation that can be part of a run. */
+  readonly elementwise?: Elementwise | undefined;
 }
 
 type Command =
@@ -72,14 +76,18 @@ export class Recorder {
   /** The dynamic offset of the next dispatch, as the API takes it without a new array. */
   readonly #slotOffset = new Uint32Array(1);
   readonly #bindGroups = new Map<string, GPUBindGroup>();
+  readonly #fuser: RunFuser;
+  /** What is recorded, in order: first what has been looked at for runs, then the last commands, fewer than EARLY. */
   #list: Command[] = [];
+  #recent: Command[] = [];
   #tail: Promise<void> = Promise.resolve();
   /** Calls of `flush` whose commands are not submitted yet; nothing may overtake them. */
   #flushing = 0;
   #times: KernelTimes | undefined;
 
-  constructor(gpu: GPUDevice, canaryBytes: number) {
+  constructor(gpu: GPUDevice, canaryBytes: number, kernels: KernelCache) {
     this.#gpu = gpu;
+    this.#fuser = new RunFuser(kernels, gpu.limits);
     this.#canary = canaryBytes;
     this.#slotBytes = Math.max(gpu.limits.minUniformBufferOffsetAlignment, 256);
     this.#params = gpu.createBuffer({
@@ -100,6 +108,7 @@ export class Recorder {
     params: Readonly<Record<string, number>>,
     workgroups: Workgroups,
     label: string,
+    elementwise?: Elementwise,
   ): void {
     const { source } = kernel;
     const bound: Block[] = [];
@@ -125,6 +134,7 @@ export class Recorder {
       params: source.params.length ? packParams(kernel, params) : undefined,
       workgroups: [x, y, z],
       label,
+      elementwise,
     });
   }
 
@@ -174,19 +184,34 @@ export class Recorder {
   }
 
   close(): void {
-    this.#list = [];
+    this.#take();
     this.#bindGroups.clear();
     this.#params.destroy();
   }
 
   #add(command: Command): void {
-    const list = this.#list;
-    list.push(command);
-    if (list.length % EARLY !== 0 || this.#flushing || this.#times) return;
-    if (list.every((one) => one.kind !== "dispatch" || one.kernel.pipeline)) void this.#submit(this.#take());
+    this.#recent.push(command);
+    if (this.#recent.length < EARLY) return;
+    this.#fuse();
+    if (this.#flushing || this.#times) return;
+    if (this.#list.every((one) => one.kind !== "dispatch" || one.kernel.pipeline)) void this.#submit(this.#take());
+  }
+
+  #fuse(): void {
+    const recent = this.#recent;
+    this.#recent = [];
+    this.#list.push(
+      ...this.#fuser.fuse<Command>(
+        recent,
+        (command) => (command.kind === "dispatch" ? command.elementwise : undefined),
+        (command) => (command.kind === "upload" ? command.block : undefined),
+        (run, dispatch) => ({ kind: "dispatch", ...dispatch, label: labelOf(run as readonly Dispatch[]) }),
+      ),
+    );
   }
 
   #take(): Command[] {
+    this.#fuse();
     const list = this.#list;
     this.#list = [];
     return list;
@@ -278,6 +303,9 @@ export class Recorder {
     return group;
   }
 }
+
+/** The names of the operations of a run, each once. */
+const labelOf = (run: readonly Dispatch[]): string => [...new Set(run.map(({ label }) => label))].join(" + ");
 
 const floatWord = new Float32Array(1);
 const wordOfFloat = new Uint32Array(floatWord.buffer);

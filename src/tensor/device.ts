@@ -138,7 +138,7 @@ export class Device {
     this.maxBindingBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize, maxBindingBytes);
     this.pool = new BufferPool(gpu, this.maxBindingBytes, debug.canary === true);
     this.kernels = new KernelCache(gpu, readKernel, (error) => this.report(error));
-    this.recorder = new Recorder(gpu, debug.canary ? CANARY_BYTES : 0);
+    this.recorder = new Recorder(gpu, debug.canary ? CANARY_BYTES : 0, this.kernels);
     gpu.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       const { error } = event;

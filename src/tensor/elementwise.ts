@@ -118,13 +118,9 @@ function defineUnary(
     forward: ({ x, y, N, s }) => {
       const count = Math.ceil(N / 4);
       const { workgroups, overrides, steps } = spread(x.device, count);
-      run(
-        "elementwiseUnary",
-        { x, y },
-        { count, steps, s },
-        { workgroups, overrides, functions: { f: forward } },
-        name,
-      );
+      const expression = { text: forward, operands: { x: "x" }, result: "y", s, count };
+      const launch = { workgroups, overrides, functions: { f: forward }, expression };
+      run("elementwiseUnary", { x, y }, { count, steps, s }, launch, name);
     },
     backward: ({ x, y, dy, dx, N, s }) => {
       const count = Math.ceil(N / 4);
@@ -153,8 +149,10 @@ function binary(name: BinaryName): BinaryOp {
     const shape = broadcastShapes(name, a.shape, b.shape);
     const from = { a: contiguous(a, `${name}.a`), b: contiguous(b, `${name}.b`) };
     const y = empty(a.device, shape, "f32", `${name}.y`);
-    const { params, types, overrides, workgroups } = plan(name, shape, from.a, from.b);
-    run("elementwiseBinary", { ...from, y }, params, { types, overrides, workgroups, functions: { f: row.y } }, name);
+    const { params, types, overrides, workgroups, isFlat } = plan(name, shape, from.a, from.b);
+    const expression = { text: row.y, operands: { a: "a", b: "b" }, result: "y", count: params["C"]! };
+    const launch = { types, overrides, workgroups, functions: { f: row.y }, ...(isFlat && { expression }) };
+    run("elementwiseBinary", { ...from, y }, params, launch, name);
     record(name, [a, b], [y], ([gradient]) => {
       const dy = contiguous(gradient!, `${name}.dy`);
       // A gradient that is dy itself needs no kernel, and one that nothing asks for is not written.
@@ -209,6 +207,8 @@ function plan(
   types: Record<string, string>;
   overrides: Record<string, number>;
   workgroups: [number, number];
+  /** Both operands have the shape of the result. */
+  isFlat: boolean;
 } {
   const axes = mergeAxes(
     shape,
@@ -264,6 +264,7 @@ function plan(
     },
     overrides: { LANES: overrides.LANES, AXES: Math.max(1, axes.length) },
     workgroups,
+    isFlat: axes.length === 0 && last.a === 1 && last.b === 1,
   };
 }
 

@@ -124,6 +124,11 @@ export class KernelCache {
     return this.#kernels.size;
   }
 
+  /** Adds a kernel that is no file. */
+  define(name: string, text: string): void {
+    this.#sources.set(name, reflect(name, text));
+  }
+
   source(name: string): KernelSource {
     let source = this.#sources.get(name);
     if (!source) this.#sources.set(name, (source = reflect(name, this.#read(name))));

@@ -2,16 +2,29 @@
 import type { Block } from "./buffers.ts";
 import type { Workgroups } from "./commands.ts";
 import type { Device } from "./device.ts";
+import type { Elementwise } from "./elementwiseRun.ts";
 import { NonFiniteError, ShapeError } from "./errors.ts";
 import type { Variant } from "./kernel.ts";
 import { mergedAxes, showShape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 import { empty } from "./tensor.ts";
 
+/** How a launch is one expression of elements at the same place: operands and result are bindings. */
+export interface Expression {
+  readonly text: string;
+  /** Names in the expression, and the bindings that they stand for. */
+  readonly operands: Readonly<Record<string, string>>;
+  readonly result: string;
+  readonly s?: number;
+  /** Vectors of four. */
+  readonly count: number;
+}
+
 export interface Launch extends Variant {
   readonly workgroups: Workgroups;
   /** Where the kernel's windows begin in their buffers, in bytes, by binding. */
   readonly offsets?: Readonly<Record<string, number>>;
+  readonly expression?: Expression;
 }
 
 /**
@@ -37,10 +50,30 @@ export function run(
     blocks[binding] = offset ? { ...tensor.block, offset } : tensor.block;
   }
   const kernel = device.kernels.get(name, launch);
-  device.recorder.dispatch(kernel, blocks, params, launch.workgroups, label);
+  const elementwise = launch.expression && describe(device, launch.expression, blocks);
+  device.recorder.dispatch(kernel, blocks, params, launch.workgroups, label, elementwise);
   if (device.debug.finite)
     for (const { name: binding, access } of kernel.source.bindings)
       if (access === "read_write" && tensors[binding]!.dtype === "f32") checkFinite(tensors[binding]!, label, binding);
+}
+
+function describe(
+  device: Device,
+  { text, operands, result, s = 0, count }: Expression,
+  blocks: Readonly<Record<string, Block>>,
+): Elementwise {
+  const { workgroups, overrides, steps } = spread(device, count);
+  return {
+    expression: text,
+    names: Object.keys(operands),
+    operands: Object.values(operands).map((binding) => blocks[binding]!),
+    result: blocks[result]!,
+    s,
+    count,
+    steps,
+    lanes: overrides.LANES,
+    workgroups,
+  };
 }
 
 /** Lanes of a workgroup for kernels without barriers: a software adapter wants one vector, a GPU several warps. */
