@@ -119,7 +119,7 @@ export class RunFuser {
 
   #nameOf(steps: readonly Step[], buffers: number): string {
     let key = "";
-    for (const { expression, operands, result } of steps) key += `${result}=${expression}:${operands};`;
+    for (const { expression, operands, result } of steps) key += `${result}=${expression}:${operands.join(",")};`;
     let name = this.#names.get(key);
     if (name === undefined) {
       this.#names.set(key, (name = `elementwiseRun ${this.#names.size}`));

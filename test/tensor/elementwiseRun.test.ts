@@ -3,16 +3,22 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import fc from "fast-check";
 import { binaryRows, unaryRows } from "../../src/tensor/elementwise.ts";
-import * as tensors from "../../src/tensor/index.ts";
 import {
   add,
   type Device,
+  gelu,
   keep,
+  maximum,
   mul,
+  neg,
   openDevice,
   scope,
+  sigmoid,
+  sin,
   softmax,
+  sub,
   sum,
+  tanh,
   type Tensor,
   tensor,
 } from "../../src/tensor/index.ts";
@@ -24,20 +30,21 @@ before(async () => {
 after(() => device.close());
 
 /** Operations that keep numbers near 1, so that a program of many of them says something. */
-const unary = ["neg", "sigmoid", "tanh", "sin", "gelu"] as const;
-const binary = ["add", "sub", "mul", "maximum"] as const;
+const unary = { neg, sigmoid, tanh, sin, gelu } as const;
+const binary = { add, sub, mul, maximum } as const;
+const namesOf = <N extends string>(table: Readonly<Record<N, unknown>>): N[] => Object.keys(table) as N[];
 
 /** One step: an operation of earlier values, by number from the last one; or the last but `drop` is let go of. */
 type Step =
-  | { readonly op: (typeof unary)[number]; readonly x: number }
-  | { readonly op: (typeof binary)[number]; readonly a: number; readonly b: number }
+  | { readonly op: keyof typeof unary; readonly x: number }
+  | { readonly op: keyof typeof binary; readonly a: number; readonly b: number }
   | { readonly op: "addNumber"; readonly x: number; readonly s: number }
   | { readonly op: "drop"; readonly x: number };
 
 const back = fc.integer({ min: 0, max: 5 });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ op: fc.constantFrom(...unary), x: back }) },
-  { weight: 4, arbitrary: fc.record({ op: fc.constantFrom(...binary), a: back, b: back }) },
+  { weight: 2, arbitrary: fc.record({ op: fc.constantFrom(...namesOf(unary)), x: back }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constantFrom(...namesOf(binary)), a: back, b: back }) },
   {
     weight: 1,
     arbitrary: fc.record({ op: fc.constant("addNumber" as const), x: back, s: fc.integer({ min: -3, max: 3 }) }),
@@ -66,11 +73,11 @@ function perform(values: readonly Value[], steps: readonly Step[]): Value[] {
       made.push({ tensor: add(x!, step.s), numbers: numbers.map((n) => n + step.s) });
     } else if ("x" in step) {
       const { tensor: x, numbers } = pick(step.x);
-      made.push({ tensor: tensors[step.op](x!), numbers: numbers.map((n) => unaryRows[step.op].f(n, 0)) });
+      made.push({ tensor: unary[step.op](x!), numbers: numbers.map((n) => unaryRows[step.op].f(n, 0)) });
     } else {
       const [a, b] = [pick(step.a), pick(step.b)];
       const numbers = a.numbers.map((n, i) => binaryRows[step.op].f(n, b.numbers[i]!));
-      made.push({ tensor: tensors[step.op](a.tensor!, b.tensor!), numbers });
+      made.push({ tensor: binary[step.op](a.tensor!, b.tensor!), numbers });
     }
   }
   return made.slice(values.length);
