@@ -19,8 +19,8 @@ import { refine } from "../../src/sample/refine.ts";
 import type { Device } from "../../src/tensor/index.ts";
 import { jsonLines, progressLine, resumeJsonLines, showDuration } from "../../src/train/log.ts";
 import type { Cell, Columns, ReadingResult, RepairResult, Run } from "./results.ts";
-import { type Model, type Reading, repairers, seedsOf, type Sizes, stepsAfterBase } from "./rows.ts";
-import { type Plan, weightsHash, weightsOf } from "./train.ts";
+import { type Model, type Reading, repairers, type Sizes, stepsAfterBase } from "./rows.ts";
+import { type Plan, seedsFor, weightsHash, weightsOf } from "./train.ts";
 
 export const decoders = { mask: maskPredict, refine } as const;
 
@@ -54,7 +54,7 @@ function jobsOf(plan: Plan): Job[] {
   };
   return plan.readings.flatMap((reading) => {
     const model = plan.models.find(({ name }) => name === reading.model)!;
-    return Array.from({ length: seedsOf(model, plan.sizes) }, (_, i) => i + 1).flatMap((seed) => {
+    return Array.from({ length: seedsFor(plan, model) }, (_, i) => i + 1).flatMap((seed) => {
       const weights = hashOf(weightsOf(plan, model, seed));
       return plan.sizes.speeds.map((tokensPerStep): Job => {
         const { decoder } = reading;

@@ -17,7 +17,7 @@ import { reportPage } from "./page.ts";
 import { joinResults, parseJoin, readResults, type Results, writeResults } from "./results.ts";
 import { models, presets, type Reading, readings, type Sizes } from "./rows.ts";
 import { markdown, tablesOf } from "./tables.ts";
-import { modelsFor, type Plan, trainModels, weightsHash, weightsOf } from "./train.ts";
+import { givenWeights, modelsFor, type Plan, trainModels, weightsHash, weightsOf } from "./train.ts";
 
 const HELP = `npm run experiments -- [options]
 
@@ -27,6 +27,7 @@ there is not made again. Results, tables, figures and the HTML report are in the
   --out DIR             default runs/experiments
   --preset NAME         small (default), or nano: everything in a minute, to see that it works
   --base DIR            the base that all models begin with (default: the shipped base; nano trains its own)
+  --weights NAME=DIR    a model that was trained before with these sizes, as seed 1; may be given again
   --only LIST           models that take part, with all they are made from: ${models.map(({ name }) => name).join(", ")}
   --readings LIST       what is measured of them (default: all): ${readings.map(({ name }) => name).join(", ")}
   --with FILE=LIST      readings of an earlier results.json, with the same base and sizes, beside them; may be given again
@@ -43,6 +44,7 @@ const options = {
   out: { type: "string" },
   preset: { type: "string" },
   base: { type: "string" },
+  weights: { type: "string", multiple: true },
   only: { type: "string" },
   readings: { type: "string" },
   with: { type: "string", multiple: true },
@@ -87,10 +89,11 @@ function planOf(values: Values): Plan {
   const base = values.base ?? (preset === "small" && sizes.baseSteps === 0 ? shippedBase : undefined);
   const all = models.filter(({ smallOnly }) => preset === "small" || !smallOnly).map(({ name }) => name);
   const only = values.only?.split(",").map((name) => name.trim()) ?? all;
-  const taking = modelsFor(only);
+  const given = givenWeights(values.weights ?? [], sizes);
+  const taking = modelsFor(only, given);
   const possible = readings.filter(({ model }) => taking.some(({ name }) => name === model));
   const wanted = values.readings === undefined ? possible : readingsNamed(values.readings.split(","), possible);
-  return { out: values.out ?? "runs/experiments", sizes, base, models: taking, readings: wanted };
+  return { out: values.out ?? "runs/experiments", sizes, base, given, models: taking, readings: wanted };
 }
 
 function readingsNamed(names: readonly string[], possible: readonly Reading[]): readonly Reading[] {

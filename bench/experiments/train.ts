@@ -30,27 +30,64 @@ export interface Plan {
   readonly sizes: Sizes;
   /** A checkpoint to take as the base; undefined: it is trained here. */
   readonly base: string | undefined;
+  /** Weights of other models that are there already: they are of seed 1, and nothing that they are made from is needed. */
+  readonly given: Given;
   /** The models that take part. */
   readonly models: readonly Model[];
   /** The readings of them that are measured. */
   readonly readings: readonly Reading[];
 }
 
-/** The models of these names with all that they are made from. Throws RediffError on a name that is none. */
-export function modelsFor(names: readonly string[]): readonly Model[] {
-  const wanted = new Set<ModelName>();
+export type Given = ReadonlyMap<ModelName, string>;
+
+/**
+ * The models of these names with all that they are made from, and the base, which everything is compared with. Throws
+ * RediffError on a name that is none.
+ */
+export function modelsFor(names: readonly string[], given: Given): readonly Model[] {
+  const wanted = new Set<ModelName>(["base"]);
   const add = (model: Model): void => {
-    for (const name of madeFrom(model)) add(modelOf(name));
+    if (!given.has(model.name)) for (const name of madeFrom(model)) add(modelOf(name));
     wanted.add(model.name);
   };
-  for (const name of names) {
-    const model = models.find((candidate) => candidate.name === name);
-    if (!model)
-      throw new RediffError(`There is no model ${name}; there are ${models.map((one) => one.name).join(", ")}.`);
-    add(model);
-  }
+  for (const name of names) add(modelNamed(name));
   return models.filter(({ name }) => wanted.has(name));
 }
+
+function modelNamed(name: string): Model {
+  const model = models.find((candidate) => candidate.name === name);
+  if (!model)
+    throw new RediffError(`There is no model ${name}; there are ${models.map((one) => one.name).join(", ")}.`);
+  return model;
+}
+
+/** `NAME=DIR` of each. Throws RediffError where there are no such weights, or they were trained for another number of steps. */
+export function givenWeights(texts: readonly string[], sizes: Sizes): Given {
+  return new Map(
+    texts.map((text) => {
+      const [, name, folder] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+      if (name === undefined || folder === undefined)
+        throw new RediffError(`--weights is MODEL=FOLDER, as in mask=weights/small-mask; it is ${text}.`, {
+          weights: text,
+        });
+      const model = modelNamed(name);
+      if (name === "base") throw new RediffError("--weights: the base is given by --base.");
+      const step = stepOf(folder);
+      if (step !== model.steps(sizes))
+        throw new RediffError(
+          step === undefined
+            ? `--weights: ${folder} has no weights of a training run.`
+            : `--weights: ${folder} was trained for ${step} steps; by these sizes ${name} is for ${model.steps(sizes)}.`,
+          { folder, step },
+        );
+      return [model.name, folder];
+    }),
+  );
+}
+
+/** Runs of a model. */
+export const seedsFor = ({ given, sizes }: Plan, model: Model): number =>
+  given.has(model.name) ? 1 : seedsOf(model, sizes);
 
 function madeFrom({ training }: Model): ModelName[] {
   if (training.kind === "base") return [];
@@ -63,9 +100,10 @@ const runFolder = ({ out }: Plan, model: Model, seed: number): string => join(ou
 
 /** Folder of its weights. */
 export const weightsOf = (plan: Plan, model: Model, seed: number): string =>
-  model.name === "base" && plan.base !== undefined
+  plan.given.get(model.name) ??
+  (model.name === "base" && plan.base !== undefined
     ? plan.base
-    : join(runFolder(plan, model, Math.min(seed, seedsOf(model, plan.sizes))), "model");
+    : join(runFolder(plan, model, Math.min(seed, seedsFor(plan, model))), "model"));
 
 /** What the weights of a folder are, whatever the folder is called and however they came about. */
 export function weightsHash(folder: string): string {
@@ -79,7 +117,7 @@ export function weightsHash(folder: string): string {
 /** Trains what is missing. False when it was stopped; call again to go on. */
 export async function trainModels(plan: Plan): Promise<boolean> {
   for (const model of plan.models)
-    for (let seed = 1; seed <= seedsOf(model, plan.sizes); seed++) {
+    for (let seed = 1; seed <= seedsFor(plan, model); seed++) {
       if (isTrained(plan, model, seed)) continue;
       console.log(`\n${model.name}, seed ${seed}`);
       if (!(await train(plan, model, seed))) return false;
@@ -89,11 +127,16 @@ export async function trainModels(plan: Plan): Promise<boolean> {
 
 /** Whether the weights are those of the last step. */
 function isTrained(plan: Plan, model: Model, seed: number): boolean {
-  if (model.name === "base" && plan.base !== undefined) return true;
-  const file = join(weightsOf(plan, model, seed), "model.safetensors");
-  if (!existsSync(file)) return false;
-  const { metadata } = parseSafetensors(readFileSync(file), file);
-  return Number(metadata["step"]) >= model.steps(plan.sizes);
+  if (plan.given.has(model.name) || (model.name === "base" && plan.base !== undefined)) return true;
+  return (stepOf(weightsOf(plan, model, seed)) ?? -1) >= model.steps(plan.sizes);
+}
+
+/** Optimiser steps of the weights in a folder; undefined where there are none. */
+function stepOf(folder: string): number | undefined {
+  const file = join(folder, "model.safetensors");
+  if (!existsSync(file)) return undefined;
+  const step = parseSafetensors(readFileSync(file), file).metadata["step"];
+  return step === undefined ? undefined : Number(step);
 }
 
 async function train(plan: Plan, model: Model, seed: number): Promise<boolean> {
@@ -122,7 +165,12 @@ async function train(plan: Plan, model: Model, seed: number): Promise<boolean> {
 
 /** The file of a model's drafts, drawn unless they are another model's. */
 async function draftsFor(plan: Plan, training: Stage2Training, model: Model, seed: number): Promise<string> {
-  if (typeof training.drafts !== "string") return draftsFile(runFolder(plan, modelOf(training.drafts.of), seed));
+  if (typeof training.drafts !== "string") {
+    const { of } = training.drafts;
+    if (plan.given.has(of))
+      throw new RediffError(`${model.name} learns from the drafts of ${of}, and --weights ${of}=… brings none.`);
+    return draftsFile(runFolder(plan, modelOf(of), seed));
+  }
   const file = draftsFile(runFolder(plan, model, seed));
   await draft(
     Object.entries({

@@ -83,6 +83,33 @@ test("one command trains, measures, judges and draws; again, it does none of it 
   assert.equal(JSON.stringify(results().readings), before.readings);
   assert.equal(JSON.stringify(results().repairs), before.repairs);
 
+  // With weights that are there: nothing is trained, and nothing is needed of what they were made from.
+  const weights = (name: string): string => join(out, "models", `${name}-1`, "model");
+  const elsewhere = join(folder, "given");
+  const using = ["--preset", "nano", "--out", elsewhere, "--base", weights("base"), "--only", "rediff"];
+  const given = await experiments(...using, "--weights", `rediff=${weights("rediff")}`, "--readings", "base,rediff");
+  assert.equal(given.code, 0, given.error);
+  assert.ok(!existsSync(join(elsewhere, "models")));
+  const { readings: again } = JSON.parse(readFileSync(join(elsewhere, "results.json"), "utf8")) as Results;
+  const seedOne = measured
+    .filter(({ name }) => ["base", "rediff"].includes(name))
+    .map((one) => ({
+      ...one,
+      cells: one.cells.map((cell) => ({ ...cell, runs: cell.runs.filter(({ seed }) => seed === 1) })),
+    }));
+  assert.deepEqual(again, seedOne);
+  for (const [spec, pattern] of [
+    ["rediff", /is MODEL=FOLDER/],
+    ["redif=x", /no model redif; there are base, mask/],
+    ["rediff=nowhere", /nowhere has no weights of a training run/],
+    [`stage1=${weights("stage2")}`, /was trained for 2 steps; by these sizes stage1 is for 4/],
+    [`base=${weights("base")}`, /the base is given by --base/],
+  ] as const) {
+    const refused = await experiments(...using, "--weights", spec);
+    assert.match(refused.error, pattern);
+    assert.equal(refused.code, 2);
+  }
+
   const other = await experiments("--preset", "nano", "--stage1-steps", "5");
   assert.match(other.error, /was begun with .*Give another --out/);
   assert.equal(other.code, 2);
