@@ -36,10 +36,10 @@ fn main(
     // steps {
     let x0 = t0[i];
     let x1 = t1[i];
-    let y0 = f0(x0, x1, params.s0);
-    let y1 = f1(y0, x0, params.s1);
-    t2[i] = y0;
-    t3[i] = y1;
+    let y0a = f0(x0, x1, params.s0);
+    let y1a = f1(y0a, x0, params.s1);
+    t2[i] = y0a;
+    t3[i] = y1a;
     // }
   }
 }
@@ -62,4 +62,24 @@ fn normalCdf(x: vec4f) -> vec4f {
     t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))));
   let tail = 0.5 * t * exp(series - z * z);
   return select(tail, 1.0 - tail, x > vec4f(0.0));
+}
+
+// Slopes as in elementwiseUnaryBackward.wgsl.
+// silu'(x) = σ + x·σ·(1 − σ)
+fn siluSlope(x: vec4f) -> vec4f {
+  let sigma = sigmoid(x);
+  return sigma * (1.0 + x * (1.0 - sigma));
+}
+
+// gelu(x) = x·σ(v) with v = 2·√(2/π)·(x + 0.044715 x³), so gelu' = σ + x·σ·(1 − σ)·v'. Flat beyond ±30.
+fn geluSlope(wide: vec4f) -> vec4f {
+  let x = clamp(wide, vec4f(-30.0), vec4f(30.0));
+  let sigma = sigmoid(1.5957691 * (x + 0.044715 * x * x * x));
+  return sigma * (1.0 + x * (1.0 - sigma) * 1.5957691 * (1.0 + 0.134145 * x * x));
+}
+
+// (x·Φ(x))' = Φ(x) + x·φ(x), φ the normal density.
+fn geluErfSlope(x: vec4f) -> vec4f {
+  let z = min(abs(x), vec4f(14.0)) * 0.70710678;
+  return normalCdf(x) + x * 0.39894228 * exp(-z * z);
 }

@@ -8,7 +8,7 @@
 import { record } from "./autograd.ts";
 import { DtypeError, ShapeError } from "./errors.ts";
 import { defineOp, f32, type Op } from "./op.ts";
-import { contiguous, run, spread, spreadRows } from "./run.ts";
+import { contiguous, type Expressions, run, spread, spreadRows } from "./run.ts";
 import { broadcastShapes, broadcastStrides, type Shape, showShape } from "./shape.ts";
 import { empty, type Tensor } from "./tensor.ts";
 import { sumTo } from "./ops/views.ts";
@@ -118,14 +118,15 @@ function defineUnary(
     forward: ({ x, y, N, s }) => {
       const count = Math.ceil(N / 4);
       const { workgroups, overrides, steps } = spread(x.device, count);
-      const expression = { text: forward, operands: { x: "x" }, result: "y", s, count };
-      const launch = { workgroups, overrides, functions: { f: forward }, expression };
+      const expressions = { results: { y: forward }, operands: { x: "x" }, s, count };
+      const launch = { workgroups, overrides, functions: { f: forward }, expressions };
       run("elementwiseUnary", { x, y }, { count, steps, s }, launch, name);
     },
     backward: ({ x, y, dy, dx, N, s }) => {
       const count = Math.ceil(N / 4);
       const { workgroups, overrides, steps } = spread(x.device, count);
-      const launch = { workgroups, overrides, functions: { f: slope } };
+      const expressions = { results: { dx: slope }, operands: { d: "dy", x: "x", y: "y" }, s, count };
+      const launch = { workgroups, overrides, functions: { f: slope }, expressions };
       run("elementwiseUnaryBackward", { x, y, dy, dx: dx! }, { count, steps, s }, launch, `${name}Backward`);
     },
   });
@@ -150,8 +151,10 @@ function binary(name: BinaryName): BinaryOp {
     const from = { a: contiguous(a, `${name}.a`), b: contiguous(b, `${name}.b`) };
     const y = empty(a.device, shape, "f32", `${name}.y`);
     const { params, types, overrides, workgroups, isFlat } = plan(name, shape, from.a, from.b);
-    const expression = { text: row.y, operands: { a: "a", b: "b" }, result: "y", count: params["C"]! };
-    const launch = { types, overrides, workgroups, functions: { f: row.y }, ...(isFlat && { expression }) };
+    const inRun = (results: Expressions["results"], operands: Expressions["operands"]) =>
+      isFlat && { expressions: { results, operands, count: params["C"]! } };
+    const forward = inRun({ y: row.y }, { a: "a", b: "b" });
+    const launch = { types, overrides, workgroups, functions: { f: row.y }, ...forward };
     run("elementwiseBinary", { ...from, y }, params, launch, name);
     record(name, [a, b], [y], ([gradient]) => {
       const dy = contiguous(gradient!, `${name}.dy`);
@@ -163,11 +166,13 @@ function binary(name: BinaryName): BinaryOp {
       const da = full(needs.a, "da");
       const db = full(needs.b, "db");
       if (needs.a || needs.b) {
+        const results = { ...(needs.a && { da: row.da }), ...(needs.b && { db: row.db }) };
         const launch = {
           types,
           workgroups,
           overrides: { ...overrides, NEEDS_A: needs.a, NEEDS_B: needs.b },
           functions: { slopeA: row.da, slopeB: row.db },
+          ...inRun(results, { d: "dy", a: "a", b: "b" }),
         };
         run("elementwiseBinaryBackward", { ...from, dy, da, db }, params, launch, `${name}Backward`);
       }

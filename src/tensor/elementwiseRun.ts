@@ -8,13 +8,13 @@
 import type { Block } from "./buffers.ts";
 import type { Kernel, KernelCache } from "./kernel.ts";
 
-/** What a dispatch does, where it is one expression of elements at the same place. */
+/** What a dispatch does, where it computes expressions of elements at the same place. */
 export interface Elementwise {
-  /** WGSL of the result, in vec4f, of `names` and the number s. */
-  readonly expression: string;
   readonly names: readonly string[];
   readonly operands: readonly Block[];
-  readonly result: Block;
+  /** WGSL of each result, in vec4f, of `names` and the number s. */
+  readonly expressions: readonly string[];
+  readonly results: readonly Block[];
   readonly s: number;
   /** Vectors of four in each of the buffers, and how they are spread over the device. */
   readonly count: number;
@@ -101,11 +101,11 @@ export class RunFuser {
       } else if (block.bytes > blocks[slot]!.bytes) blocks[slot] = block; // The buffer was let go of, and taken again.
       return slot;
     };
-    const steps = operations.map(({ expression, names, operands, result }): Step => ({
-      expression,
-      parameters: names,
+    const steps = operations.map(({ names, operands, expressions, results }): Step => ({
+      names,
       operands: operands.map(slotOf),
-      result: slotOf(result),
+      expressions,
+      results: results.map(slotOf),
     }));
     const { count, steps: perLane, lanes: LANES, workgroups } = operations[0]!;
     const params = new Uint32Array(2 + MOST_OPERATIONS);
@@ -119,7 +119,8 @@ export class RunFuser {
 
   #nameOf(steps: readonly Step[], buffers: number): string {
     let key = "";
-    for (const { expression, operands, result } of steps) key += `${result}=${expression}:${operands.join(",")};`;
+    for (const { names, expressions, operands, results } of steps)
+      key += `${results.join(",")}=${expressions.join(",")} of ${names.join(",")}=${operands.join(",")};`;
     let name = this.#names.get(key);
     if (name === undefined) {
       this.#names.set(key, (name = `elementwiseRun ${this.#names.size}`));
@@ -129,17 +130,17 @@ export class RunFuser {
   }
 }
 
-function addBuffers(buffers: Set<number>, { operands, result }: Elementwise): void {
+function addBuffers(buffers: Set<number>, { operands, results }: Elementwise): void {
   for (const { id } of operands) buffers.add(id);
-  buffers.add(result.id);
+  for (const { id } of results) buffers.add(id);
 }
 
 /** An operation of a run; its buffers by their numbers in the run. */
 interface Step {
-  readonly expression: string;
-  readonly parameters: readonly string[];
+  readonly names: readonly string[];
   readonly operands: readonly number[];
-  readonly result: number;
+  readonly expressions: readonly string[];
+  readonly results: readonly number[];
 }
 
 /** The kernel of these steps, from the text of kernels/elementwiseRun.wgsl. */
@@ -154,24 +155,34 @@ function textOf(template: string, steps: readonly Step[], buffers: number): stri
     }
     return values.get(slot)!;
   };
-  /** Each expression once. */
-  const functions = new Map<string, string>();
-  const names = new Map<string, string>();
-  steps.forEach(({ expression, parameters, operands, result }, i) => {
-    const name = names.get(expression) ?? `f${names.size}`;
-    names.set(expression, name);
-    const declared = [...parameters.map((parameter) => `${parameter}: vec4f`), "s: f32"].join(", ");
-    functions.set(name, `fn ${name}(${declared}) -> vec4f { return ${expression}; }`);
-    lines.push(`let y${i} = ${name}(${[...operands.map(valueOf), `params.s${i}`].join(", ")});`);
-    values.set(result, `y${i}`);
+  /** The function of each expression, and its name. */
+  const functions = new Map<string, { readonly name: string; readonly text: string }>();
+  const functionOf = (expression: string, names: readonly string[]): string => {
+    const key = `${expression}(${names.join(",")})`;
+    if (!functions.has(key)) {
+      const name = `f${functions.size}`;
+      const parameters = [...names.map((one) => `${one}: vec4f`), "s: f32"].join(", ");
+      functions.set(key, { name, text: `fn ${name}(${parameters}) -> vec4f { return ${expression}; }` });
+    }
+    return functions.get(key)!.name;
+  };
+  steps.forEach(({ names, operands, expressions, results }, i) => {
+    const given = [...operands.map(valueOf), `params.s${i}`].join(", ");
+    const made = expressions.map((expression, k) => {
+      const value = `y${i}${"abc"[k]}`;
+      lines.push(`let ${value} = ${functionOf(expression, names)}(${given});`);
+      return value;
+    });
+    results.forEach((slot, k) => values.set(slot, made[k]!));
   });
-  const written = new Set(steps.map(({ result }) => result));
+  const written = new Set(steps.flatMap(({ results }) => results));
   for (const slot of written) lines.push(`t${slot}[i] = ${values.get(slot)};`);
   const bindings = Array.from({ length: buffers }, (_, slot) => {
     const access = written.has(slot) ? "read_write" : "read";
     return `@group(0) @binding(${slot + 1}) var<storage, ${access}> t${slot}: array<vec4f>;`;
   });
-  return fill(fill(fill(template, "buffers", bindings), "steps", lines), "functions", [...functions.values()]);
+  const texts = [...functions.values()].map(({ text }) => text);
+  return fill(fill(fill(template, "buffers", bindings), "steps", lines), "functions", texts);
 }
 
 /** The lines between `// part {` and `// }`, replaced. */

@@ -9,12 +9,12 @@ import { mergedAxes, showShape, sizeOf } from "./shape.ts";
 import type { Tensor } from "./tensor.ts";
 import { empty } from "./tensor.ts";
 
-/** How a launch is one expression of elements at the same place: operands and result are bindings. */
-export interface Expression {
-  readonly text: string;
-  /** Names in the expression, and the bindings that they stand for. */
+/** What a launch computes, where that is expressions of elements at the same place. */
+export interface Expressions {
+  /** By binding, in names of `operands`. */
+  readonly results: Readonly<Record<string, string>>;
+  /** The bindings that names stand for. */
   readonly operands: Readonly<Record<string, string>>;
-  readonly result: string;
   readonly s?: number;
   /** Vectors of four. */
   readonly count: number;
@@ -24,7 +24,7 @@ export interface Launch extends Variant {
   readonly workgroups: Workgroups;
   /** Where the kernel's windows begin in their buffers, in bytes, by binding. */
   readonly offsets?: Readonly<Record<string, number>>;
-  readonly expression?: Expression;
+  readonly expressions?: Expressions;
 }
 
 /**
@@ -50,7 +50,7 @@ export function run(
     blocks[binding] = offset ? { ...tensor.block, offset } : tensor.block;
   }
   const kernel = device.kernels.get(name, launch);
-  const elementwise = launch.expression && describe(device, launch.expression, blocks);
+  const elementwise = launch.expressions && describe(device, launch.expressions, blocks);
   device.recorder.dispatch(kernel, blocks, params, launch.workgroups, label, elementwise);
   if (device.debug.finite)
     for (const { name: binding, access } of kernel.source.bindings)
@@ -59,15 +59,16 @@ export function run(
 
 function describe(
   device: Device,
-  { text, operands, result, s = 0, count }: Expression,
+  { results, operands, s = 0, count }: Expressions,
   blocks: Readonly<Record<string, Block>>,
 ): Elementwise {
   const { workgroups, overrides, steps } = spread(device, count);
+  const blockOf = (binding: string): Block => blocks[binding]!;
   return {
-    expression: text,
     names: Object.keys(operands),
-    operands: Object.values(operands).map((binding) => blocks[binding]!),
-    result: blocks[result]!,
+    operands: Object.values(operands).map(blockOf),
+    expressions: Object.values(results),
+    results: Object.keys(results).map(blockOf),
     s,
     count,
     steps,
@@ -212,7 +213,8 @@ function copyTransposed(x: Tensor, copy: Tensor, shape: readonly number[], strid
 export function accumulate(into: Tensor, x: Tensor): void {
   const count = Math.ceil(into.size / 4);
   const { workgroups, overrides, steps } = spread(into.device, count);
-  run("accumulate", { x: contiguous(x), y: into }, { count, steps }, { workgroups, overrides });
+  const expressions = { results: { y: "y + x" }, operands: { x: "x", y: "y" }, count };
+  run("accumulate", { x: contiguous(x), y: into }, { count, steps }, { workgroups, overrides, expressions });
 }
 
 /** Asks, at the next await, whether `x` holds a value that is not finite. The count is taken now, in order. */
