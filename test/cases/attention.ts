@@ -61,6 +61,9 @@ export const attentionCase = (
     tolerance: 2e-5,
     reason: "scores are sums of up to 128 products, and exp turns their absolute error into a relative one",
     gradientTolerance: 1e-3,
+    // With one key the gradients of q and k are (dy·v − y·dy)·k/√D and ·q/√D, which is 0, of two sums that a driver may
+    // contract differently. Each is about √D, twice that is no rarity, nor is a k or q of 2; k sums over all queries.
+    cancelling: ({ Tq }) => 4 * Math.sqrt(Tq),
     flops: ({ B, Tq, Tk, H, D, P }) => 4 * B * H * Tq * (P + Tk) * D,
     bytes: ({ B, Tq, Tk, H, D, P }) => 4 * B * H * D * (2 * Tq + 2 * (P + Tk)),
   });
