@@ -54,7 +54,7 @@ function jobsOf(plan: Plan): Job[] {
   };
   return plan.readings.flatMap((reading) => {
     const model = plan.models.find(({ name }) => name === reading.model)!;
-    return Array.from({ length: seedsFor(plan, model) }, (_, i) => i + 1).flatMap((seed) => {
+    return seedsFor(plan, model).flatMap((seed) => {
       const weights = hashOf(weightsOf(plan, model, seed));
       return plan.sizes.speeds.map((tokensPerStep): Job => {
         const { decoder } = reading;

@@ -30,8 +30,10 @@ there is not made again. Results, tables, figures and the HTML report are in the
   --weights NAME=DIR    a model that was trained before with these sizes, as seed 1; may be given again
   --only LIST           models that take part, with all they are made from: ${models.map(({ name }) => name).join(", ")}
   --readings LIST       what is measured of them (default: all): ${readings.map(({ name }) => name).join(", ")}
-  --with FILE=LIST      readings of an earlier results.json, with the same base and sizes, beside them; may be given again
+  --with FILE=LIST      readings of an earlier results.json, with the same base and sizes, beside them; of a reading that is
+                        here too, its other speeds and seeds; may be given again
   --seeds N             of the models that the relations are about (default 3); --ablation-seeds N of the others (1)
+  --first-seed N        default 1: machines that share the work take other seeds, and --with puts them together
   --base-steps N        train a base of so many steps instead of taking one
   --stage1-steps N      default 3000;  --stage2-steps N (1000);  --drafts N, flags a round (1000);  --batch N (16)
   --flags N             hold-out flags (default 1000);  --repairs N, spoiled captions (256)
@@ -50,6 +52,7 @@ const options = {
   with: { type: "string", multiple: true },
   seeds: { type: "string" },
   "ablation-seeds": { type: "string" },
+  "first-seed": { type: "string" },
   "base-steps": { type: "string" },
   "stage1-steps": { type: "string" },
   "stage2-steps": { type: "string" },
@@ -93,7 +96,15 @@ function planOf(values: Values): Plan {
   const taking = modelsFor(only, given);
   const possible = readings.filter(({ model }) => taking.some(({ name }) => name === model));
   const wanted = values.readings === undefined ? possible : readingsNamed(values.readings.split(","), possible);
-  return { out: values.out ?? "runs/experiments", sizes, base, given, models: taking, readings: wanted };
+  return {
+    out: values.out ?? "runs/experiments",
+    sizes,
+    base,
+    given,
+    firstSeed: whole("first-seed", 1),
+    models: taking,
+    readings: wanted,
+  };
 }
 
 function readingsNamed(names: readonly string[], possible: readonly Reading[]): readonly Reading[] {
@@ -133,13 +144,16 @@ async function main(): Promise<void> {
   const plan = planOf(values);
   const joins = (values.with ?? []).map(parseJoin);
   const path = join(plan.out, "results.json");
+  // What this run measured itself; results.json has what was joined too.
+  const measured = join(plan.out, "measured.json");
   if (!values["report-only"]) {
     await keepPlan(plan);
     if (!(await trainModels(plan))) return console.log("Stopped. The same command goes on.");
-    await writeResults(path, await measure(plan));
+    await writeResults(measured, await measure(plan));
   }
-  const results = joinResults(readResults(path), joins);
-  if (joins.length) await writeResults(path, results);
+  const isFresh = !values["report-only"] || (joins.length > 0 && existsSync(measured));
+  const results = joinResults(readResults(isFresh ? measured : path), joins);
+  await writeResults(path, results);
   await report(plan.out, results);
 }
 

@@ -93,15 +93,16 @@ export function parseJoin(text: string): Join {
 const COMMON = ["preset", "stage1Steps", "stage2Steps", "drafts", "batch", "flags", "repairs", "real"] as const;
 
 /**
- * Results with readings of an earlier run beside them. Throws RediffError where the earlier run had another base or other sizes, has
- * no such reading or not all speeds, or where this run measured the reading itself. That the models of that name were trained by the
- * same options is for whoever joins to know.
+ * Results with readings of earlier runs beside them: whole ones, or other speeds and seeds of one that is here. The speeds of
+ * what comes out are those that all readings have. Throws RediffError where an earlier run had another base or other sizes, or has
+ * no such reading; where both measured the same; where then a speed is missing, or seeds differ between the speeds of a reading. That
+ * the models of that name were trained by the same options is for whoever joins to know.
  */
 export function joinResults(results: Results, joins: readonly Join[]): Results {
-  const before = new Set(results.joined?.flatMap((join) => join.readings));
-  const own = new Set(results.readings.map(({ name }) => name).filter((name) => !before.has(name)));
-  let [readings, repairs] = [results.readings, results.repairs];
-  const joined: { commit: string; readings: readonly string[] }[] = [];
+  if (!joins.length) return results;
+  const merged = new Map(results.readings.map((own) => [own.name, own]));
+  const repairs = [...results.repairs];
+  const joined = [...(results.joined ?? [])];
   for (const join of joins) {
     const earlier = readResults(join.path);
     const differing = COMMON.filter((size) => earlier.sizes[size] !== results.sizes[size]);
@@ -110,30 +111,73 @@ export function joinResults(results: Results, joins: readonly Join[]): Results {
         path: join.path,
       });
     for (const name of join.readings) {
-      if (own.has(name))
-        throw new RediffError(`--with: this run has measured ${name} itself. Leave it out of ${join.path}=….`, {
-          name,
-        });
       const found = earlier.readings.find((reading) => reading.name === name);
-      const cells = results.sizes.speeds.map((n) => found?.cells.find(({ tokensPerStep }) => tokensPerStep === n));
-      if (!found || !cells.every((cell) => cell !== undefined))
+      if (!found)
         throw new RediffError(
-          `${join.path} has no ${name} at ${results.sizes.speeds.join(", ")} tokens a step; it has ${earlier.readings.map((reading) => reading.name).join(", ")} at ${earlier.sizes.speeds.join(", ")}.`,
+          `${join.path} has no ${name}; it has ${earlier.readings.map((reading) => reading.name).join(", ")}.`,
           { path: join.path },
         );
-      readings = [...readings.filter((reading) => reading.name !== name), { ...found, cells }];
+      const here = merged.get(name);
+      merged.set(name, here ? mergeReading(here, found, join.path) : found);
+      const mended = earlier.repairs.find(({ reading }) => reading === name);
+      if (mended && !repairs.some(({ reading }) => reading === name)) repairs.push(mended);
     }
-    const others = repairs.filter(({ reading }) => !join.readings.includes(reading));
-    repairs = [...others, ...earlier.repairs.filter(({ reading }) => join.readings.includes(reading))];
     joined.push({ commit: earlier.commit, readings: join.readings });
   }
+  const all = [...merged.values()];
+  const speeds = commonSpeeds(all, results.sizes.speeds);
   const place = (name: string): number => order.findIndex((reading) => reading.name === name);
   return {
     ...results,
-    readings: readings.toSorted((a, b) => place(a.name) - place(b.name)),
+    sizes: { ...results.sizes, speeds },
+    readings: all
+      .map((reading) => ({ ...reading, cells: reading.cells.filter((cell) => speeds.includes(cell.tokensPerStep)) }))
+      .sort((a, b) => place(a.name) - place(b.name)),
     repairs: repairs.toSorted((a, b) => place(a.reading) - place(b.reading)),
-    ...(joined.length && { joined }),
+    joined,
   };
+}
+
+/** A reading with the speeds and seeds that were measured elsewhere. */
+function mergeReading(here: ReadingResult, there: ReadingResult, path: string): ReadingResult {
+  const cells = new Map(here.cells.map((cell) => [cell.tokensPerStep, cell.runs]));
+  for (const { tokensPerStep, runs } of there.cells) {
+    const own = cells.get(tokensPerStep) ?? [];
+    const twice = runs.find(({ seed }) => own.some((run) => run.seed === seed));
+    if (twice)
+      throw new RediffError(
+        `--with: ${here.name} with seed ${twice.seed} at ${tokensPerStep} tokens a step was measured twice, once in ${path}. Leave one out.`,
+        { name: here.name },
+      );
+    cells.set(
+      tokensPerStep,
+      [...own, ...runs].sort((a, b) => a.seed - b.seed),
+    );
+  }
+  const ascending = [...cells].sort(([a], [b]) => a - b);
+  return { ...here, cells: ascending.map(([tokensPerStep, runs]) => ({ tokensPerStep, runs })) };
+}
+
+/** The speeds that all readings have, which must be these at least, each with the same seeds. */
+function commonSpeeds(readings: readonly ReadingResult[], least: readonly number[]): number[] {
+  const speedsOf = ({ cells }: ReadingResult): number[] => cells.map(({ tokensPerStep }) => tokensPerStep);
+  for (const reading of readings) {
+    const missing = least.filter((speed) => !speedsOf(reading).includes(speed));
+    if (missing.length)
+      throw new RediffError(
+        `--with: ${reading.name} is not there at ${missing.join(", ")} tokens a step; it is at ${speedsOf(reading).join(", ")}.`,
+        { name: reading.name },
+      );
+    const seeds = reading.cells.map(({ runs }) => runs.map(({ seed }) => seed).join(", "));
+    if (new Set(seeds).size > 1)
+      throw new RediffError(
+        `--with: ${reading.name} has other seeds at other speeds: ${[...new Set(seeds)].join("; ")}.`,
+        {
+          name: reading.name,
+        },
+      );
+  }
+  return speedsOf(readings[0]!).filter((speed) => readings.every((reading) => speedsOf(reading).includes(speed)));
 }
 
 export const writeResults = (path: string, results: Results): Promise<void> =>

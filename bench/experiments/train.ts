@@ -32,6 +32,8 @@ export interface Plan {
   readonly base: string | undefined;
   /** Weights of other models that are there already: they are of seed 1, and nothing that they are made from is needed. */
   readonly given: Given;
+  /** Of models that are trained here. */
+  readonly firstSeed: number;
   /** The models that take part. */
   readonly models: readonly Model[];
   /** The readings of them that are measured. */
@@ -85,9 +87,11 @@ export function givenWeights(texts: readonly string[], sizes: Sizes): Given {
   );
 }
 
-/** Runs of a model. */
-export const seedsFor = ({ given, sizes }: Plan, model: Model): number =>
-  given.has(model.name) ? 1 : seedsOf(model, sizes);
+/** Seeds of the runs of a model, ascending. */
+export const seedsFor = ({ given, firstSeed, sizes }: Plan, model: Model): number[] =>
+  model.name === "base" || given.has(model.name)
+    ? [1]
+    : Array.from({ length: seedsOf(model, sizes) }, (_, i) => firstSeed + i);
 
 function madeFrom({ training }: Model): ModelName[] {
   if (training.kind === "base") return [];
@@ -103,7 +107,7 @@ export const weightsOf = (plan: Plan, model: Model, seed: number): string =>
   plan.given.get(model.name) ??
   (model.name === "base" && plan.base !== undefined
     ? plan.base
-    : join(runFolder(plan, model, Math.min(seed, seedsFor(plan, model))), "model"));
+    : join(runFolder(plan, model, Math.min(seed, seedsFor(plan, model).at(-1)!)), "model"));
 
 /** What the weights of a folder are, whatever the folder is called and however they came about. */
 export function weightsHash(folder: string): string {
@@ -117,7 +121,7 @@ export function weightsHash(folder: string): string {
 /** Trains what is missing. False when it was stopped; call again to go on. */
 export async function trainModels(plan: Plan): Promise<boolean> {
   for (const model of plan.models)
-    for (let seed = 1; seed <= seedsFor(plan, model); seed++) {
+    for (const seed of seedsFor(plan, model)) {
       if (isTrained(plan, model, seed)) continue;
       console.log(`\n${model.name}, seed ${seed}`);
       if (!(await train(plan, model, seed))) return false;

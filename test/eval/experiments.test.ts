@@ -91,13 +91,21 @@ test("one command trains, measures, judges and draws; again, it does none of it 
   assert.equal(given.code, 0, given.error);
   assert.ok(!existsSync(join(elsewhere, "models")));
   const { readings: again } = JSON.parse(readFileSync(join(elsewhere, "results.json"), "utf8")) as Results;
-  const seedOne = measured
-    .filter(({ name }) => ["base", "rediff"].includes(name))
-    .map((one) => ({
-      ...one,
-      cells: one.cells.map((cell) => ({ ...cell, runs: cell.runs.filter(({ seed }) => seed === 1) })),
-    }));
-  assert.deepEqual(again, seedOne);
+  const ofSeed = (wanted: number, ...names: readonly string[]): Results["readings"] =>
+    measured
+      .filter(({ name }) => names.includes(name))
+      .map((one) => ({
+        ...one,
+        cells: one.cells.map((cell) => ({ ...cell, runs: cell.runs.filter(({ seed }) => seed === wanted) })),
+      }));
+  assert.deepEqual(again, ofSeed(1, "base", "rediff"));
+  // Another machine takes the second seed, and trains it to the same bits.
+  const there = join(folder, "second");
+  const share = ["--preset", "nano", "--out", there, "--base", weights("base"), "--only", "mask", "--readings", "mask"];
+  const shared = await experiments(...share, "--first-seed", "2", "--seeds", "1");
+  assert.equal(shared.code, 0, shared.error);
+  const { readings: ofSecond } = JSON.parse(readFileSync(join(there, "results.json"), "utf8")) as Results;
+  assert.deepEqual(ofSecond, ofSeed(2, "mask"));
   for (const [spec, pattern] of [
     ["rediff", /is MODEL=FOLDER/],
     ["redif=x", /no model redif; there are base, mask/],
@@ -126,7 +134,7 @@ test("one command trains, measures, judges and draws; again, it does none of it 
 test("readings of an earlier run stand beside this one's, if it had the same base and sizes", () => {
   const whole = results();
   const path = join(out, "results.json");
-  const own = {
+  const own: Results = {
     ...whole,
     commit: "now",
     readings: whole.readings.filter(({ name }) => name === "rediff"),
@@ -142,14 +150,47 @@ test("readings of an earlier run stand beside this one's, if it had the same bas
     ["stage1", "rediff"],
   );
   assert.deepEqual(joined.joined, [{ commit: whole.commit, readings: ["base", "stage1"] }]);
-  const again = [parseJoin(`${path}=base,stage1`)];
-  assert.deepEqual(joinResults(joined, again), joined, "once more");
+
+  // Other speeds and other seeds of a reading that is here, in any order.
+  const part = (seeds: readonly number[], speeds: readonly number[]): Results => ({
+    ...whole,
+    sizes: { ...whole.sizes, speeds },
+    readings: whole.readings
+      .filter(({ name }) => name === "rediff")
+      .map((reading) => ({
+        ...reading,
+        cells: reading.cells
+          .filter(({ tokensPerStep }) => speeds.includes(tokensPerStep))
+          .map((cell) => ({ ...cell, runs: cell.runs.filter(({ seed }) => seeds.includes(seed)) })),
+      })),
+  });
+  const store = (results: Results): string => {
+    const file = join(folder, `part${readdirSync(folder).length}.json`);
+    writeFileSync(file, JSON.stringify(results));
+    return `${file}=rediff`;
+  };
+  const parts = [part([1], [8]), part([2], [4, 8])].map(store).map(parseJoin);
+  const together = joinResults(part([1], [4]), parts);
+  assert.deepEqual(together.readings, part([1, 2], [4, 8]).readings);
+  assert.deepEqual(together.sizes.speeds, [4, 8]);
+  assert.throws(() => joinResults(part([1], [4]), [parts[1]!]), {
+    message: /rediff has other seeds at other speeds: 1, 2; 2/,
+  });
+  // Speeds that another reading lacks are left out.
+  assert.deepEqual(joinResults(part([1], [4]), [parts[0]!, parseJoin(`${path}=base`)]).sizes.speeds, [4, 8]);
+  assert.deepEqual(joinResults(part([1, 2], [8]), [parseJoin(`${path}=base`)]).sizes.speeds, [8]);
+
   for (const [results, spec, pattern] of [
-    [own, `${path}=rediff`, /this run has measured rediff itself/],
+    [own, `${path}=rediff`, /rediff with seed 1 at 4 tokens a step was measured twice/],
     [{ ...own, base: "another" }, `${path}=base`, /it has another base/],
     [{ ...own, sizes: { ...own.sizes, flags: 9 } }, `${path}=base`, /it has another flags/],
-    [own, `${path}=gone`, /has no gone at 4, 8 tokens a step; it has base, /],
-    [{ ...own, sizes: { ...own.sizes, speeds: [3] } }, `${path}=base`, /has no base at 3/],
+    [own, `${path}=gone`, /has no gone; it has base, /],
+    [part([1, 2], [4]), store(part([1, 2], [8])).replace("=rediff", "=base"), /has no base; it has rediff/],
+    [
+      { ...own, sizes: { ...own.sizes, speeds: [3] } },
+      `${path}=base`,
+      /rediff is not there at 3 tokens a step; it is at 4, 8/,
+    ],
   ] as const)
     assert.throws(() => joinResults(results, [parseJoin(spec)]), { message: pattern });
   assert.throws(() => parseJoin("results.json"), { message: /--with is FILE=READINGS/ });
