@@ -7,7 +7,7 @@ import type { Device } from "../../src/tensor/index.ts";
 import { chosenRealFlags, decoders, pictureOf, withModel } from "./evaluate.ts";
 import type { Example, ShownStep } from "./results.ts";
 import { modelOf } from "./rows.ts";
-import { type Plan, weightsOf } from "./train.ts";
+import { type Plan, seedsFor, weightsOf } from "./train.ts";
 
 /** The paper's Figure 3 and 4 are at 4 tokens a step. */
 const TOKENS_PER_STEP = 4;
@@ -26,7 +26,7 @@ export async function drawExamples(plan: Plan, device: Device): Promise<Example[
   const columns: Example["captions"][number][][] = [];
   for (const { name, title, model, decoder } of plan.readings) {
     if (!SHOWN_READINGS.includes(name)) continue;
-    const folder = weightsOf(plan, modelOf(model), 1);
+    const folder = weightsOf(plan, modelOf(model), seedsFor(plan, modelOf(model))[0]!);
     const tokenizer = tokenizerFor(folder);
     const captions = await withModel(device, folder, async (loaded) => {
       const draw = pictureOf(real);
