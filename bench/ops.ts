@@ -36,8 +36,9 @@ export async function benchOps(
   console.log(headOf(rowColumns));
   const rows: Row[] = [];
   for (const op of files.flatMap(({ cases }) => cases)) {
-    if (op.feature && !device.gpu.features.has(op.feature)) {
-      console.log(`${op.name}: left out, as this adapter has no ${op.feature}.`);
+    const lacking = op.lacks?.(device);
+    if (lacking !== undefined) {
+      console.log(`${op.name}: left out, as this adapter has no ${lacking}.`);
       continue;
     }
     for (const params of op.bench) {

@@ -38,10 +38,10 @@ for (const { file, cases, mutants } of await loadCases()) {
   for (const mutant of mutants) {
     test(`${file}, ${mutant.kernel}: ${mutant.why}`, async (context) => {
       const device = await openDevice();
-      const missing = cases.find(({ feature }) => feature && !device.gpu.features.has(feature))?.feature;
+      const lacking = cases.map(({ lacks }) => lacks?.(device)).find((what) => what !== undefined);
       const { subgroupSize } = device;
       await device.close();
-      if (missing) return context.skip(`this adapter has no ${missing}`);
+      if (lacking !== undefined) return context.skip(`this adapter has no ${lacking}`);
       if (mutant.subgroupSize && mutant.subgroupSize !== subgroupSize)
         return context.skip(`needs subgroups of ${mutant.subgroupSize}`);
       assert.ok(await isCaught(mutant, cases), `not noticed: "${mutant.find}" as "${mutant.replace}"`);

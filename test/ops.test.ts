@@ -24,8 +24,8 @@ function checkAll(title: string, options: DeviceOptions, numRuns: number): void 
 
     for (const op of files.flatMap(({ cases }) => cases)) {
       test(op.name, async (context) => {
-        if (op.feature && !device.gpu.features.has(op.feature))
-          return context.skip(`this adapter has no ${op.feature}`);
+        const lacking = op.lacks?.(device);
+        if (lacking !== undefined) return context.skip(`this adapter has no ${lacking}`);
         // A seed says which inputs are views, and with views a kernel of another layout may run.
         for (const params of op.always ?? [])
           for (const views of [seed, seed + 1, seed + 2]) await checkExample(device, op, params, views);

@@ -35,7 +35,8 @@ either calls them (128 tokens in 128 steps; for ReDiff add --decoder refine).
   --checkpoint DIR       folder with config.json, safetensors and, if published, tokenizer.json (default: the shipped one)
   --dtype TYPE           matrices as f32, f16, int8 or int4; auto (default): the first of these that fits
   --memory GB            what your GPU has, for --dtype auto; WebGPU does not tell, and 8 are assumed
-  --matmul TYPE          f32 (default), or f16: matrix units may round what they multiply; for GPUs that have them
+  --matmul TYPE          f32 (default), or f16: matrix units may round what they multiply, but for int8 and int4 matrices; for
+                         GPUs that have them
   --prompt TEXT          the question (default "Please describe the image in detail."); <image> in it is a picture's place
   --decoder NAME         refine (section 3.4; default for our weights that were trained to revise, as the shipped ones), mask, or
                          correct: mask prediction that looks again at all it has written, as ProSeCo

@@ -50,7 +50,7 @@ const ofWeights: readonly (readonly number[])[] = [
 export function matmulTrials({ traits }: TuningState): Trial[] {
   const state = { traits, tables: [] };
   // Rounding is a choice only where matrix units ask for it.
-  const precisions = traits.matrix?.component === "f16" ? (["f32", "f16"] as const) : (["f32"] as const);
+  const precisions = traits.matrix.f16 ? (["f32", "f16"] as const) : (["f32"] as const);
   const trial = (precision: MatmulPrecision, layout: MatmulLayout, sizes: readonly number[]): Trial => {
     const [M, N, K] = sizes as [number, number, number];
     const call: MatmulSizes = { layout, batch: 1, M, N, K, aStride: M * K, bStride: K * N, weight: "f32", precision };

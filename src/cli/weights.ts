@@ -85,8 +85,8 @@ export async function loadLanguageToUse(
 
 function setPrecision(device: Device, { matmul }: WeightChoice): void {
   device.matmulPrecision = matmul;
-  if (matmul === "f16" && device.matrix?.component !== "f16")
-    console.error("--matmul f16 changes nothing: this adapter offers no matrix units that round to f16.");
+  if (matmul === "f16" && !device.matrix.f16)
+    console.error("--matmul f16 changes nothing: this adapter offers no matrix units for f16.");
 }
 
 function storageFor(

@@ -18,13 +18,15 @@ import { KernelCache } from "./kernel.ts";
 /** How matrix products may round their operands. */
 export type MatmulPrecision = "f32" | "f16";
 
-/** What a subgroup multiplies at once: (M, K) by (K, N), of `component`, with sums in f32. */
+/** What a subgroup multiplies at once: (M, K) by (K, N), with sums in f32. */
 export interface MatrixUnit {
   readonly M: number;
   readonly N: number;
   readonly K: number;
-  readonly component: "f32" | "f16";
 }
+
+/** By the type of the operands. */
+export type MatrixUnits = Readonly<Partial<Record<MatmulPrecision, MatrixUnit>>>;
 
 /** One entry of the adapter's list. */
 interface SubgroupMatrixConfig {
@@ -51,8 +53,6 @@ export interface DeviceOptions {
   readonly kernels?: Readonly<Record<string, string>>;
   /** Do not use these features although the adapter has them: to test the paths without them. */
   readonly without?: readonly WantedFeature[];
-  /** How operands of matrix products are rounded; see `Device.matmulPrecision`. Default: "f32". */
-  readonly matmulPrecision?: MatmulPrecision;
   /** Bind no more than this many bytes although the adapter could: to test what is split, on tensors that are small. */
   readonly maxBindingBytes?: number;
 }
@@ -92,11 +92,12 @@ export class Device {
   /** Lanes of a subgroup when the adapter has them and they never vary; else undefined. */
   readonly subgroupSize: number | undefined;
   readonly debug: DebugLevels;
-  /** The adapter's matrix units, where it offers them. */
-  readonly matrix: MatrixUnit | undefined;
+  /** The adapter's matrix units, where it offers them and its subgroups have one size. */
+  readonly matrix: MatrixUnits;
   /**
-   * "f32": exact operands. "f16": products may round their operands to 11 bits (|x| < 65,520) where matrix units are faster
-   * for it; sums stay f32. May be set at any time. PyTorch: torch.set_float32_matmul_precision, "highest" and "medium".
+   * "f32": exact operands. "f16": products may round their operands to f16 where matrix units are faster for it; sums stay
+   * f32. That leaves 11 bits of 6e-5 < |x| < 65,520, fewer of what is smaller, and infinity of what is larger: not for
+   * training. May be set at any time. As PyTorch's torch.set_float32_matmul_precision, which rounds to other types.
    */
   matmulPrecision: MatmulPrecision = "f32";
   /** Floating-point operations of all matrix products so far, for rates: differences between two readings. */
@@ -133,7 +134,7 @@ export class Device {
     this.#waitOnProcessor = this.isSoftware ? waitOnProcessor : undefined;
     this.subgroupSize =
       gpu.features.has("subgroups") && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
-    this.matrix = matrixUnit(gpu, info);
+    this.matrix = this.subgroupSize === undefined ? {} : matrixUnits(gpu, info);
     const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
     this.maxBindingBytes = Math.min(maxBufferSize, maxStorageBufferBindingSize, maxBindingBytes);
     this.pool = new BufferPool(gpu, this.maxBindingBytes, debug.canary === true);
@@ -312,7 +313,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     if (text === undefined) throw new AdapterError(`Kernel ${name}.wgsl is not in the bundle.`, { name });
     return text;
   };
-  const opened = new Device(
+  return new Device(
     device,
     adapter.info,
     readKernel,
@@ -320,20 +321,18 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     node?.awaitWithNaps,
     options.maxBindingBytes,
   );
-  opened.matmulPrecision = options.matmulPrecision ?? "f32";
-  return opened;
 }
 
-/** Of what the adapter lists, the largest matrices that sum in f32; f32 operands, which lose nothing, before f16. */
-function matrixUnit(gpu: GPUDevice, info: GPUAdapterInfo): MatrixUnit | undefined {
-  if (!(gpu.features as ReadonlySet<string>).has(SUBGROUP_MATRIX)) return undefined;
+/** Of what the adapter lists, the largest matrices of each type that sum in f32. */
+function matrixUnits(gpu: GPUDevice, info: GPUAdapterInfo): MatrixUnits {
+  if (!(gpu.features as ReadonlySet<string>).has(SUBGROUP_MATRIX)) return {};
   const { subgroupMatrixConfigs = [] } = info as { subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig> };
-  const units = Array.from(subgroupMatrixConfigs).flatMap(
-    ({ M, N, K, componentType: component, resultComponentType }) =>
-      resultComponentType === "f32" && (component === "f32" || (component === "f16" && gpu.features.has("shader-f16")))
-        ? [{ M, N, K, component } as const]
-        : [],
-  );
-  const isExact = ({ component }: MatrixUnit): number => Number(component === "f32");
-  return units.sort((a, b) => isExact(b) - isExact(a) || b.M * b.N * b.K - a.M * a.N * a.K)[0];
+  const units: Partial<Record<MatmulPrecision, MatrixUnit>> = {};
+  for (const { M, N, K, componentType, resultComponentType } of subgroupMatrixConfigs) {
+    const isKnown = componentType === "f32" || (componentType === "f16" && gpu.features.has("shader-f16"));
+    if (!isKnown || resultComponentType !== "f32") continue;
+    const larger = units[componentType];
+    if (!larger || M * N * K > larger.M * larger.N * larger.K) units[componentType] = { M, N, K };
+  }
+  return units;
 }

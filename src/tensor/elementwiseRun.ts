@@ -1,9 +1,10 @@
 /**
- * Runs of elementwise operations: those that follow each other on tensors of one size become one dispatch. A dispatch costs
- * tens of microseconds whatever it computes, and a value that stays in a register is not loaded again.
+ * Fusion of elementwise operations: a run of them on tensors of one size becomes one dispatch. A dispatch costs tens of
+ * microseconds whatever it computes, and a value that stays in a register is not loaded again.
  *
- * Which operations form a run depends on what is recorded alone, never on time: results of a program are always the same
- * bits, although a driver may contract a product and a sum that meet in one kernel.
+ * Which operations form a run depends on what is recorded between two flushes alone, neither on time nor on which buffers
+ * the pool hands out. So the same operations give the same bits, although a driver may contract a product and a sum that
+ * meet in one kernel, which it cannot where they are apart.
  */
 import type { Block } from "./buffers.ts";
 import type { Kernel, KernelCache } from "./kernel.ts";
@@ -27,7 +28,10 @@ export interface Elementwise {
 const MOST_OPERATIONS = 16;
 /** At least: a kernel of its own must pay for being compiled. */
 const FEWEST_OPERATIONS = 3;
+/** Also where more may be bound: bindings cost compilation. */
 const MOST_BUFFERS = 16;
+/** Kernels that are made, at most. Programs that are seen after them are dispatched one operation at a time. */
+const MOST_PROGRAMS = 256;
 
 /** What a recorder needs to dispatch a run. */
 export interface RunDispatch {
@@ -37,60 +41,73 @@ export interface RunDispatch {
   readonly workgroups: readonly [number, number, number];
 }
 
+/** Commands in order, and behind them those of a run that may go on. */
+export interface Fused<C> {
+  readonly done: readonly C[];
+  readonly open: readonly C[];
+}
+
 export class RunFuser {
-  readonly #kernels: KernelCache;
+  readonly #kernels: Pick<KernelCache, "get" | "define" | "source">;
   readonly #mostBuffers: number;
   /** Kernel names by program. */
   readonly #names = new Map<string, string>();
 
-  constructor(kernels: KernelCache, limits: GPUSupportedLimits) {
+  constructor(
+    kernels: Pick<KernelCache, "get" | "define" | "source">,
+    { maxStorageBuffersPerShaderStage }: Pick<GPUSupportedLimits, "maxStorageBuffersPerShaderStage">,
+  ) {
     this.#kernels = kernels;
-    this.#mostBuffers = Math.min(MOST_BUFFERS, limits.maxStorageBuffersPerShaderStage);
+    this.#mostBuffers = Math.min(MOST_BUFFERS, maxStorageBuffersPerShaderStage);
   }
 
   /**
-   * The commands of `list`, where `join` makes one of each run of those that `describe` knows. `upload` tells where a command
-   * only writes data: in a buffer that the run before does not touch, it goes before the run and does not end it.
+   * The commands of `list`, where `join` makes one of each run of those that `describe` knows. `guard` tells what a command
+   * writes that is only a guard behind a new buffer: it goes before the run, unless the run has had that buffer in another use.
    */
   fuse<C>(
     list: readonly C[],
+    isLast: boolean,
     describe: (command: C) => Elementwise | undefined,
-    upload: (command: C) => Block | undefined,
+    guard: (command: C) => Block | undefined,
     join: (run: readonly C[], dispatch: RunDispatch) => C,
-  ): C[] {
-    const fused: C[] = [];
+  ): Fused<C> {
+    const done: C[] = [];
     let run: C[] = [];
     let operations: Elementwise[] = [];
-    const buffers = new Set<number>();
+    // Uses of buffers, not buffers: which of them are the same is the pool's affair.
+    const uses = new Set<Block>();
     const close = (): void => {
-      if (run.length >= FEWEST_OPERATIONS) fused.push(join(run, this.#dispatch(operations)));
-      else fused.push(...run);
+      const dispatch = run.length >= FEWEST_OPERATIONS && this.#dispatch(operations);
+      if (dispatch) done.push(join(run, dispatch));
+      else done.push(...run);
       run = [];
       operations = [];
-      buffers.clear();
+      uses.clear();
     };
     for (const command of list) {
       const operation = describe(command);
       if (!operation) {
-        const block = upload(command);
-        if (!block || buffers.has(block.id)) close();
-        fused.push(command);
+        const block = guard(command);
+        if (!block || [...uses].some(({ id }) => id === block.id)) close();
+        done.push(command);
         continue;
       }
       if (run.length === MOST_OPERATIONS || operation.count !== (operations[0]?.count ?? operation.count)) close();
-      addBuffers(buffers, operation);
-      if (buffers.size > this.#mostBuffers) {
+      addUses(uses, operation);
+      if (uses.size > this.#mostBuffers) {
         close();
-        addBuffers(buffers, operation);
+        addUses(uses, operation);
       }
       run.push(command);
       operations.push(operation);
     }
-    close();
-    return fused;
+    if (isLast) close();
+    return { done, open: run };
   }
 
-  #dispatch(operations: readonly Elementwise[]): RunDispatch {
+  /** Undefined when there are too many programs already. */
+  #dispatch(operations: readonly Elementwise[]): RunDispatch | undefined {
     const blocks: Block[] = [];
     const slots = new Map<number, number>();
     const slotOf = (block: Block): number => {
@@ -107,22 +124,24 @@ export class RunFuser {
       expressions,
       results: results.map(slotOf),
     }));
+    const name = this.#nameOf(steps, blocks.length);
+    if (name === undefined) return undefined;
     const { count, steps: perLane, lanes: LANES, workgroups } = operations[0]!;
     const params = new Uint32Array(2 + MOST_OPERATIONS);
     params[0] = count;
     params[1] = perLane;
     const numbers = new Float32Array(params.buffer);
     operations.forEach(({ s }, i) => (numbers[2 + i] = s));
-    const kernel = this.#kernels.get(this.#nameOf(steps, blocks.length), { overrides: { LANES } });
+    const kernel = this.#kernels.get(name, { overrides: { LANES } });
     return { kernel, blocks, params, workgroups: [...workgroups, 1] };
   }
 
-  #nameOf(steps: readonly Step[], buffers: number): string {
+  #nameOf(steps: readonly Step[], buffers: number): string | undefined {
     let key = "";
     for (const { names, expressions, operands, results } of steps)
       key += `${results.join(",")}=${expressions.join(",")} of ${names.join(",")}=${operands.join(",")};`;
     let name = this.#names.get(key);
-    if (name === undefined) {
+    if (name === undefined && this.#names.size < MOST_PROGRAMS) {
       this.#names.set(key, (name = `elementwiseRun ${this.#names.size}`));
       this.#kernels.define(name, textOf(this.#kernels.source("elementwiseRun").text, steps, buffers));
     }
@@ -130,9 +149,9 @@ export class RunFuser {
   }
 }
 
-function addBuffers(buffers: Set<number>, { operands, results }: Elementwise): void {
-  for (const { id } of operands) buffers.add(id);
-  for (const { id } of results) buffers.add(id);
+function addUses(uses: Set<Block>, { operands, results }: Elementwise): void {
+  for (const block of operands) uses.add(block);
+  for (const block of results) uses.add(block);
 }
 
 /** An operation of a run; its buffers by their numbers in the run. */

@@ -11,7 +11,7 @@
  *
  * A name that nobody knows, or that does not fit, is passed over: a table can make things slow, but not wrong.
  */
-import type { Device, MatrixUnit } from "./device.ts";
+import type { Device, MatrixUnits } from "./device.ts";
 import { readTuning, type Tuning } from "./tuningCache.ts";
 
 /** Kinds of adapters that we ship defaults for. `software` is every driver on the CPU but lavapipe with its 8 lanes. */
@@ -22,7 +22,7 @@ export interface AdapterTraits {
   readonly kind: AdapterKind;
   /** Lanes, where they never vary and subgroups are enabled. */
   readonly subgroupSize: number | undefined;
-  readonly matrix: MatrixUnit | undefined;
+  readonly matrix: MatrixUnits;
   /** Most threads of a workgroup, and bytes of its memory. */
   readonly threads: number;
   readonly workgroupBytes: number;

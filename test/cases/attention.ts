@@ -63,7 +63,7 @@ export const attentionCase = (
     gradientTolerance: 1e-3,
     // With one key the gradients of q and k are (dy·v − y·dy)·k/√D and ·q/√D, which is 0, of two sums that a driver may
     // contract differently. Each is about √D, twice that is no rarity, nor is a k or q of 2; k sums over all queries.
-    cancelling: ({ Tq }) => 4 * Math.sqrt(Tq),
+    cancelling: ({ Tq, Tk, P, ragged }) => (Tk + P === 1 || ragged ? 4 * Math.sqrt(Tq) : 0),
     flops: ({ B, Tq, Tk, H, D, P }) => 4 * B * H * Tq * (P + Tk) * D,
     bytes: ({ B, Tq, Tk, H, D, P }) => 4 * B * H * D * (2 * Tq + 2 * (P + Tk)),
   });

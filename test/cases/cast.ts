@@ -5,7 +5,7 @@ import { defineCase, filled, sizes } from "../support/opCase.ts";
 
 export default defineCase({
   name: "cast",
-  feature: "shader-f16",
+  lacks: ({ gpu }) => (gpu.features.has("shader-f16") ? undefined : "shader-f16"),
   params: fc.record({ N: sizes(), C: sizes() }),
   always: [
     { N: 1, C: 1 },

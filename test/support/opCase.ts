@@ -33,8 +33,8 @@ export interface InputSpec {
 
 export interface OpCase<P extends Record<string, number | boolean | string>> {
   readonly name: string;
-  /** Skipped where the adapter lacks it. */
-  readonly feature?: GPUFeatureName;
+  /** What the adapter lacks for it, if anything: then it is skipped. */
+  readonly lacks?: (device: Device) => string | undefined;
   /** Draws parameters (sizes and attributes). Sizes straddle tile and workgroup edges. */
   readonly params: fc.Arbitrary<P>;
   /** Parameters that are always tried: edges, sizes of the models. */

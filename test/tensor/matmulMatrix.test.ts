@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { create, globals } from "webgpu";
-import type { MatrixUnit } from "../../src/tensor/device.ts";
+import type { MatmulPrecision, MatrixUnit } from "../../src/tensor/device.ts";
 import { KernelCache } from "../../src/tensor/kernel.ts";
 import { readKernelFile } from "../../src/tensor/node.ts";
 import { matmulChoice, type MatmulLayout, type MatmulSizes } from "../../src/tensor/ops/matmulPlan.ts";
@@ -29,17 +29,18 @@ before(async () => {
 after(() => device.destroy());
 
 /** NVIDIA and AMD; Intel; Apple, which has both. */
-const units: readonly (MatrixUnit & { readonly subgroupSize: number })[] = [
+const units: readonly (MatrixUnit & { readonly component: MatmulPrecision; readonly subgroupSize: number })[] = [
   { M: 16, N: 16, K: 16, component: "f16", subgroupSize: 32 },
   { M: 8, N: 16, K: 16, component: "f16", subgroupSize: 32 },
   { M: 8, N: 8, K: 8, component: "f16", subgroupSize: 32 },
   { M: 8, N: 8, K: 8, component: "f32", subgroupSize: 32 },
 ];
 
-for (const { subgroupSize, ...matrix } of units)
-  test(`${matrix.M}×${matrix.N}×${matrix.K} of ${matrix.component}`, async () => {
+for (const { subgroupSize, component, ...unit } of units)
+  test(`${unit.M}×${unit.N}×${unit.K} of ${component}`, async () => {
     const errors: string[] = [];
     const kernels = new KernelCache(device, readKernelFile, ({ message }) => errors.push(message));
+    const matrix = { [component]: unit };
     const traits: AdapterTraits = { kind: "other", subgroupSize, matrix, threads: 256, workgroupBytes: 32_768 };
     for (const layout of ["NN", "NT", "TN"] as const satisfies readonly MatmulLayout[])
       for (const [N, weight] of [
@@ -57,7 +58,7 @@ for (const { subgroupSize, ...matrix } of units)
           aStride: M * K,
           bStride: K * N,
           weight,
-          precision: "f16",
+          precision: component,
         };
         assert.ok(matmulChoice.variants.matrices.fits(sizes, traits));
         const [launch] = matmulChoice.variants.matrices.plan(sizes, traits);

@@ -13,7 +13,7 @@ const traitsOf = (
   kind: AdapterKind,
   subgroupSize?: number,
   workgroupBytes = 32_768,
-  matrix?: AdapterTraits["matrix"],
+  matrix: AdapterTraits["matrix"] = {},
 ): AdapterTraits => ({
   kind,
   subgroupSize,
@@ -53,15 +53,16 @@ describe("the choice", () => {
   });
 
   test("matrix units round operands only where that was asked for", () => {
-    const unit = { M: 16, N: 16, K: 16, component: "f16" } as const;
+    const unit = { f16: { M: 16, N: 16, K: 16 } };
     const nvidia = state(traitsOf("nvidia", 32, 49_152, unit));
     assert.equal(chosen(product(4096, 1024, 1024), nvidia), "tiled128");
     assert.equal(chosen(product(4096, 1024, 1024, "f16"), nvidia), "matrices");
     assert.equal(chosen(product(1023, 77, 33, "f16"), nvidia), "matrices", "any sizes");
     assert.equal(chosen(product(1, 1024, 1024, "f16"), nvidia), "tiled32");
+    assert.equal(chosen(product(2, 512, 64, "f16"), state(lavapipe)), "plain", "as without rounding");
     const force = { matmul: { "NN medium": "matrices", "NN large": "matrices" } };
     assert.equal(chosen(product(4096, 1024, 1024), { ...nvidia, tables: [force] }), "tiled128");
-    const exact = state(traitsOf("apple", 32, 32_768, { M: 8, N: 8, K: 8, component: "f32" }), force);
+    const exact = state(traitsOf("apple", 32, 32_768, { f32: { M: 8, N: 8, K: 8 } }), force);
     assert.equal(chosen(product(4096, 1024, 1024), exact), "matrices", "f32 operands lose nothing");
     assert.equal(chosen(product(4096, 1024, 1024, "f16"), state(traitsOf("nvidia", 32, 12_000, unit))), "tiled64");
   });

@@ -84,7 +84,7 @@ function product(a: Tensor, b: Tensor): Tensor {
     aStride: flat ? 0 : M * K,
     bStride: b.rank === 2 ? 0 : K * N,
     weight: b.dtype,
-    precision: a.device.matrix?.component === "f16" ? a.device.matmulPrecision : "f32",
+    precision: a.device.matrix.f16 ? a.device.matmulPrecision : "f32",
   };
   const y = empty(a.device, [...lead, M, N], "f32", "matmul");
   a.device.productFlops += 2 * sizeOf(y.shape) * K;

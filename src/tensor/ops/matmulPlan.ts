@@ -1,7 +1,7 @@
 /** planMatmul: which kernel multiplies, with which workgroups. */
 import { type AdapterTraits, choose, type Choice, type TunedVariant, type TuningState } from "../tuning.ts";
 import type { MatmulLaunch, MatmulLayout, MatmulSizes } from "./matmulSizes.ts";
-import type { MatrixUnit } from "../device.ts";
+import type { MatmulPrecision, MatrixUnit } from "../device.ts";
 import { fitsWindows, planColumns, planRows } from "./matmulWindows.ts";
 
 export type { MatmulLayout, MatmulSizes } from "./matmulSizes.ts";
@@ -142,25 +142,23 @@ const MATRIX_STEP = 32;
 
 /** By the adapter's matrix units: any sizes. Those with f16 operands only where rounding is allowed. */
 const matrices: MatmulVariant = {
-  fits: ({ precision }, { matrix, subgroupSize, threads, workgroupBytes }) =>
-    matrix !== undefined &&
+  fits: ({ precision }, { matrix: { [precision]: unit }, subgroupSize, threads, workgroupBytes }) =>
+    unit !== undefined &&
     subgroupSize !== undefined &&
-    (matrix.component === "f32" || precision === "f16") &&
-    MATRIX_STEP % matrix.K === 0 &&
+    MATRIX_STEP % unit.K === 0 &&
     subgroupSize * SUBGROUPS ** 2 <= threads &&
-    bytesOfMatrixTiles(matrix) <= workgroupBytes,
+    bytesOfMatrixTiles(unit, precision) <= workgroupBytes,
   plan: (sizes, { matrix, subgroupSize }) => {
-    const { layout, batch, M, N } = sizes;
-    const { component, ...size } = matrix!;
+    const { layout, batch, precision } = sizes;
+    const { M, N, K } = matrix[precision]!;
     const { types, functions } = loadsOf(sizes);
-    const [tileM, tileN] = [2 * SUBGROUPS * size.M, 2 * SUBGROUPS * size.N];
     return [
       {
         kernel: "matmulMatrix",
         overrides: {
-          MATRIX_M: size.M,
-          MATRIX_N: size.N,
-          MATRIX_K: size.K,
+          MATRIX_M: M,
+          MATRIX_N: N,
+          MATRIX_K: K,
           SUBGROUP: subgroupSize!,
           SUBGROUPS_M: SUBGROUPS,
           SUBGROUPS_N: SUBGROUPS,
@@ -170,24 +168,24 @@ const matrices: MatmulVariant = {
         },
         types: {
           ...types,
-          Component: component,
-          MatrixA: `subgroup_matrix_left<${component}, ${size.K}, ${size.M}>`,
-          MatrixB: `subgroup_matrix_right<${component}, ${size.N}, ${size.K}>`,
-          MatrixC: `subgroup_matrix_result<f32, ${size.N}, ${size.M}>`,
+          Component: precision,
+          MatrixA: `subgroup_matrix_left<${precision}, ${K}, ${M}>`,
+          MatrixB: `subgroup_matrix_right<${precision}, ${N}, ${K}>`,
+          MatrixC: `subgroup_matrix_result<f32, ${N}, ${M}>`,
         },
         functions,
         params: paramsOf(sizes),
-        workgroups: [Math.ceil(N / tileN), Math.ceil(M / tileM), batch],
+        workgroups: [Math.ceil(sizes.N / (2 * SUBGROUPS * N)), Math.ceil(sizes.M / (2 * SUBGROUPS * M)), batch],
       },
     ];
   },
 };
 
 /** Workgroup memory of that kernel, whichever way the operands lie: both tiles, and a matrix of each subgroup in f32. */
-function bytesOfMatrixTiles({ M, N, component }: MatrixUnit): number {
-  const [tileM, tileN] = [2 * SUBGROUPS * M, 2 * SUBGROUPS * N];
+function bytesOfMatrixTiles({ M, N }: MatrixUnit, component: MatmulPrecision): number {
   const stored = (tile: number): number => Math.max(tile * (MATRIX_STEP + 8), MATRIX_STEP * (tile + 8));
-  return (component === "f16" ? 2 : 4) * (stored(tileM) + stored(tileN)) + 4 * SUBGROUPS ** 2 * M * N;
+  const tiles = stored(2 * SUBGROUPS * M) + stored(2 * SUBGROUPS * N);
+  return (component === "f16" ? 2 : 4) * tiles + 4 * SUBGROUPS ** 2 * M * N;
 }
 
 const variants = {
@@ -217,21 +215,8 @@ const lavapipe = {
   "NT small ragged": "plain",
 } as const;
 
-/** Where matrix units may round operands. Narrow products wait for memory in any case. */
-const rounded: Readonly<Partial<Record<MatmulBucket, "matrices" | "tiled32">>> = Object.fromEntries(
-  (["NN", "NT", "TN"] as const).flatMap((layout) =>
-    (["narrow", "small", "medium", "large"] as const).flatMap((size) =>
-      (["", " ragged"] as const).map((ragged) => [
-        `${layout} ${size}${ragged} f16`,
-        size === "narrow" ? "tiled32" : "matrices",
-      ]),
-    ),
-  ),
-);
-
 /** Not measured: no such adapter was at hand. Large tiles reuse most, but it takes many of them to fill a GPU. */
 const reasoned = {
-  ...rounded,
   rest: "tiled64",
   "NN narrow": "tiled32",
   "NT narrow": "tiled32",
@@ -242,19 +227,42 @@ const reasoned = {
 } as const;
 const reasonedLarge = { ...reasoned, "NN large": "tiled128", "NT large": "tiled128", "TN large": "tiled128" } as const;
 
-export const matmulChoice: Choice<MatmulSizes, MatmulPlan, MatmulBucket, keyof typeof variants> = {
+type VariantName = keyof typeof variants;
+type ShippedTable = Readonly<Partial<Record<MatmulBucket, VariantName>>> & { readonly rest: VariantName };
+
+/** A table with the same choices where operands may be rounded. */
+const withRounding = (table: ShippedTable): ShippedTable => ({
+  ...table,
+  ...Object.fromEntries(
+    Object.entries(table).flatMap(([bucket, variant]) => (bucket === "rest" ? [] : [[`${bucket} f16`, variant]])),
+  ),
+});
+
+/** The same, but by matrix units; narrow products wait for memory in any case. */
+const withMatrices = (table: ShippedTable): ShippedTable => ({
+  ...withRounding(table),
+  ...Object.fromEntries(
+    (["NN", "NT", "TN"] as const).flatMap((layout) =>
+      ["small", "medium", "large"].flatMap((size) =>
+        ["", " ragged"].map((ragged): [string, VariantName] => [`${layout} ${size}${ragged} f16`, "matrices"]),
+      ),
+    ),
+  ),
+});
+
+export const matmulChoice: Choice<MatmulSizes, MatmulPlan, MatmulBucket, VariantName> = {
   op: "matmul",
   bucketOf: bucketOfMatmul,
   variants,
   shipped: {
-    lavapipe,
+    lavapipe: withRounding(lavapipe),
     software: { rest: "plain" },
-    nvidia: reasonedLarge,
-    amd: reasonedLarge,
-    apple: reasonedLarge,
+    nvidia: withMatrices(reasonedLarge),
+    amd: withMatrices(reasonedLarge),
+    apple: withMatrices(reasonedLarge),
     // Fewer registers a thread and small workgroup memory.
-    intel: reasoned,
-    other: reasoned,
+    intel: withMatrices(reasoned),
+    other: withMatrices(reasoned),
   },
 };
 
