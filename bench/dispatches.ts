@@ -1,4 +1,4 @@
-/** What an operation really runs: its dispatches, seen as they are recorded. */
+/** What an operation really runs: its dispatches, seen as they are recorded and before elementwise ones are fused. */
 import type { Device } from "../src/tensor/index.ts";
 
 type Arguments = Parameters<Device["recorder"]["dispatch"]>;

@@ -17,7 +17,7 @@ import { reportPage } from "./page.ts";
 import { joinResults, parseJoin, readResults, type Results, writeResults } from "./results.ts";
 import { models, presets, type Reading, readings, type Sizes } from "./rows.ts";
 import { markdown, tablesOf } from "./tables.ts";
-import { givenWeights, modelsFor, type Plan, trainModels, weightsHash, weightsOf } from "./train.ts";
+import { checkGiven, givenWeights, modelsFor, type Plan, trainModels, weightsHash, weightsOf } from "./train.ts";
 
 const HELP = `npm run experiments -- [options]
 
@@ -31,9 +31,10 @@ there is not made again. Results, tables, figures and the HTML report are in the
   --only LIST           models that take part, with all they are made from: ${models.map(({ name }) => name).join(", ")}
   --readings LIST       what is measured of them (default: all): ${readings.map(({ name }) => name).join(", ")}
   --with FILE=LIST      readings of an earlier results.json, with the same base and sizes, beside them; of a reading that is
-                        here too, its other speeds and seeds; may be given again
+                        here too, its other speeds and seeds. Tables have the speeds of all. May be given again
   --seeds N             of the models that the relations are about (default 3); --ablation-seeds N of the others (1)
-  --first-seed N        default 1: machines that share the work take other seeds, and --with puts them together
+  --first-seed N        default 1, also of the ablations: machines that share the work take other seeds, each with the
+                        --readings that it shall measure, and --with puts them together
   --base-steps N        train a base of so many steps instead of taking one
   --stage1-steps N      default 3000;  --stage2-steps N (1000);  --drafts N, flags a round (1000);  --batch N (16)
   --flags N             hold-out flags (default 1000);  --repairs N, spoiled captions (256)
@@ -94,6 +95,7 @@ function planOf(values: Values): Plan {
   const only = values.only?.split(",").map((name) => name.trim()) ?? all;
   const given = givenWeights(values.weights ?? [], sizes);
   const taking = modelsFor(only, given);
+  checkGiven(taking, given, sizes);
   const possible = readings.filter(({ model }) => taking.some(({ name }) => name === model));
   const wanted = values.readings === undefined ? possible : readingsNamed(values.readings.split(","), possible);
   return {
@@ -118,12 +120,13 @@ function readingsNamed(names: readonly string[], possible: readonly Reading[]): 
 
 const ascending = (speeds: readonly number[]): number[] => [...new Set(speeds)].sort((a, b) => a - b);
 
-/** Sizes that trained models depend on: a folder is of one such plan. */
-async function keepPlan({ out, sizes, base }: Plan): Promise<void> {
+/** What trained models depend on: a folder is of one such plan. */
+async function keepPlan({ out, sizes, base, given }: Plan): Promise<void> {
   const { preset, baseSteps, stage1Steps, stage2Steps, drafts, batch } = sizes;
   const mine = JSON.stringify({
     preset,
     ...(base === undefined ? { baseSteps } : { base: weightsHash(base) }),
+    ...(given.size && { given: Object.fromEntries([...given].map(([name, folder]) => [name, weightsHash(folder)])) }),
     stage1Steps,
     stage2Steps,
     drafts,
@@ -143,6 +146,7 @@ async function main(): Promise<void> {
   if (values.help) return console.log(HELP);
   const plan = planOf(values);
   const joins = (values.with ?? []).map(parseJoin);
+  for (const { path } of joins) readResults(path); // What cannot be joined is said before hours of work.
   const path = join(plan.out, "results.json");
   // What this run measured itself; results.json has what was joined too.
   const measured = join(plan.out, "measured.json");
@@ -151,8 +155,9 @@ async function main(): Promise<void> {
     if (!(await trainModels(plan))) return console.log("Stopped. The same command goes on.");
     await writeResults(measured, await measure(plan));
   }
-  const isFresh = !values["report-only"] || (joins.length > 0 && existsSync(measured));
-  const results = joinResults(readResults(isFresh ? measured : path), joins);
+  const fromMeasured = existsSync(measured) && (!values["report-only"] || joins.length > 0 || !existsSync(path));
+  const own = readResults(fromMeasured ? measured : path);
+  const results = joinResults(own, joins);
   await writeResults(path, results);
   await report(plan.out, results);
 }

@@ -24,6 +24,12 @@ article img { width: 100%; border: 1px solid #8886; } h4 { margin: .4rem 0 0; } 
 mark { background: #c8442c55; color: inherit; } small { opacity: .75; }
 ol { padding-left: 3rem; } li { margin: .2rem 0; }`;
 
+/** How many seeds readings have, from what was measured. */
+function seedsShown({ readings }: Results): string {
+  const counts = [...new Set(readings.map(({ cells }) => cells[0]?.runs.length ?? 0))].sort((a, b) => a - b);
+  return counts.length === 1 ? `${counts[0]} seeds` : `${counts.slice(0, -1).join(", ")} or ${counts.at(-1)} seeds`;
+}
+
 export async function reportPage(results: Results): Promise<string> {
   const { sizes, adapter, base, commit, dirty } = results;
   const figures = speedFigures(results).map(({ plot }) => `<figure>${renderSvg(plot)}</figure>`);
@@ -33,7 +39,7 @@ export async function reportPage(results: Results): Promise<string> {
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>rediff: experiments</title>
 <style>${style}${tokenStyle}</style>
 <h1>From Denoising to Refining, at the scale of flags</h1>
-<p>${sizes.flags} hold-out flags, real flags: ${sizes.real}; ${sizes.seeds} seeds (${sizes.ablationSeeds} for ablations); Stage I ${sizes.stage1Steps} and
+<p>${sizes.flags} hold-out flags, real flags: ${sizes.real}; ${seedsShown(results)}; Stage I ${sizes.stage1Steps} and
 Stage II ${sizes.stage2Steps} steps of ${sizes.batch}. Base ${escape(base)}. ${escape(adapter)}; commit ${commit.slice(0, 12)}${dirty ? ", with changes" : ""}.
 Read factuality beside the number of statements: chaos states little, and what little can be read of it may be true.</p>
 <h2>Figure 1c. Quality against tokens a step</h2>

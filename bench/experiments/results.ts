@@ -120,7 +120,7 @@ export function joinResults(results: Results, joins: readonly Join[]): Results {
       const here = merged.get(name);
       merged.set(name, here ? mergeReading(here, found, join.path) : found);
       const mended = earlier.repairs.find(({ reading }) => reading === name);
-      if (mended && !repairs.some(({ reading }) => reading === name)) repairs.push(mended);
+      if (mended) addRepair(repairs, mended);
     }
     joined.push({ commit: earlier.commit, readings: join.readings });
   }
@@ -156,6 +156,15 @@ function mergeReading(here: ReadingResult, there: ReadingResult, path: string): 
   }
   const ascending = [...cells].sort(([a], [b]) => a - b);
   return { ...here, cells: ascending.map(([tokensPerStep, runs]) => ({ tokensPerStep, runs })) };
+}
+
+/** Adds the outcomes of seeds that are not there yet: they depend on no speed, so each run of a reading has them. */
+function addRepair(repairs: RepairResult[], mended: RepairResult): void {
+  const at = repairs.findIndex(({ reading }) => reading === mended.reading);
+  if (at < 0) return void repairs.push(mended);
+  const { runs } = repairs[at]!;
+  const others = mended.runs.filter(({ seed }) => !runs.some((run) => run.seed === seed));
+  repairs[at] = { ...mended, runs: [...runs, ...others].sort((a, b) => a.seed - b.seed) };
 }
 
 /** The speeds that all readings have, which must be these at least, each with the same seeds. */

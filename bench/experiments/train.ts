@@ -87,6 +87,25 @@ export function givenWeights(texts: readonly string[], sizes: Sizes): Given {
   );
 }
 
+/** Throws RediffError where given weights are of no use, or do not suffice for what begins with them. */
+export function checkGiven(taking: readonly Model[], given: Given, sizes: Sizes): void {
+  for (const name of given.keys())
+    if (!taking.some((model) => model.name === name))
+      throw new RediffError(`--weights: ${name} takes no part. Name it in --only.`, { name });
+  for (const model of taking) {
+    const { training } = model;
+    if (given.has(model.name) || training.kind === "base") continue;
+    if (given.has(training.from) && seedsOf(model, sizes) > 1)
+      throw new RediffError(
+        `${model.name} would begin ${seedsOf(model, sizes)} times with the same ${training.from}: give --seeds 1, or its weights too.`,
+      );
+    if (training.kind === "stage2" && typeof training.drafts !== "string" && given.has(training.drafts.of))
+      throw new RediffError(
+        `${model.name} learns from the drafts of ${training.drafts.of}, and --weights ${training.drafts.of}=… brings none.`,
+      );
+  }
+}
+
 /** Seeds of the runs of a model, ascending. */
 export const seedsFor = ({ given, firstSeed, sizes }: Plan, model: Model): number[] =>
   model.name === "base" || given.has(model.name)
@@ -169,12 +188,7 @@ async function train(plan: Plan, model: Model, seed: number): Promise<boolean> {
 
 /** The file of a model's drafts, drawn unless they are another model's. */
 async function draftsFor(plan: Plan, training: Stage2Training, model: Model, seed: number): Promise<string> {
-  if (typeof training.drafts !== "string") {
-    const { of } = training.drafts;
-    if (plan.given.has(of))
-      throw new RediffError(`${model.name} learns from the drafts of ${of}, and --weights ${of}=… brings none.`);
-    return draftsFile(runFolder(plan, modelOf(of), seed));
-  }
+  if (typeof training.drafts !== "string") return draftsFile(runFolder(plan, modelOf(training.drafts.of), seed));
   const file = draftsFile(runFolder(plan, model, seed));
   await draft(
     Object.entries({

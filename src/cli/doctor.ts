@@ -7,7 +7,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { preset } from "../model/config.ts";
 import { openDevice, SUBGROUP_MATRIX } from "../tensor/index.ts";
-import { awaitWithNaps, DAWN_FEATURES } from "../tensor/node.ts";
+import { awaitWithNaps, DAWN_TOGGLES } from "../tensor/node.ts";
 import { prepareDriver } from "../tensor/softwareDriver.ts";
 import { measureMatmul } from "./adapter.ts";
 import { weightStorages } from "../nn/weight.ts";
@@ -161,7 +161,7 @@ async function openAdapter(): Promise<GPUAdapter | null> {
   prepareDriver();
   const { create, globals } = await import("webgpu");
   Object.assign(globalThis, globals);
-  const gpu = create([...DAWN_FEATURES]);
+  const gpu = create([...DAWN_TOGGLES]);
   alive.push(gpu);
   return gpu.requestAdapter();
 }

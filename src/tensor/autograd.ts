@@ -135,7 +135,8 @@ function releaseNode(node: TapeNode, loss: Tensor): void {
 
 /**
  * body(inputs), keeping nothing of what happens inside: `backward` runs it again when it needs it. A forward pass more, for
- * the memory of all activations in between. Gradients are the same to the bit. PyTorch: torch.utils.checkpoint.
+ * the memory of all activations in between. Gradients are the same to the bit, but
+ * on a driver that contracts what fusion brings together (elementwiseRun.ts). PyTorch: torch.utils.checkpoint.
  *
  * `body` is a function of its inputs and of leaves (parameters). What else it takes from outside must need no gradient:
  * else `backward` throws ShapeError.

@@ -2,7 +2,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { prepareDriver } from "./softwareDriver.ts";
 
-export const DAWN_FEATURES = [
+/**
+ * Dawn's toggles. Timestamps are not quantised, so that a kernel of 20 µs can be timed; subgroup matrices are offered, which
+ * Dawn counts as unsafe while WGSL has not settled them; and so is f16 on NVIDIA's Linux driver.
+ */
+export const DAWN_TOGGLES = [
   "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
   "disable-dawn-features=timestamp_quantization",
 ];
@@ -10,16 +14,13 @@ export const DAWN_FEATURES = [
 /** Keeps what `create()` returned: when V8 collects it, the process crashes. */
 const alive: GPU[] = [];
 
-/**
- * Dawn's entry point. Timestamps are not quantised, so that a kernel of 20 µs can be timed; subgroup matrices are offered,
- * which Dawn counts as unsafe while WGSL has not settled them; and so is f16 on NVIDIA's Linux driver.
- */
+/** Dawn's entry point. */
 export async function nodeGpu(): Promise<GPU> {
   if (!alive[0]) {
     prepareDriver();
     const { create, globals } = await import("webgpu");
     Object.assign(globalThis, globals);
-    alive.push(create(DAWN_FEATURES));
+    alive.push(create(DAWN_TOGGLES));
   }
   return alive[0]!;
 }

@@ -86,7 +86,7 @@ test("one command trains, measures, judges and draws; again, it does none of it 
   // With weights that are there: nothing is trained, and nothing is needed of what they were made from.
   const weights = (name: string): string => join(out, "models", `${name}-1`, "model");
   const elsewhere = join(folder, "given");
-  const using = ["--preset", "nano", "--out", elsewhere, "--base", weights("base"), "--only", "rediff"];
+  const using = ["--preset", "nano", "--out", elsewhere, "--base", weights("base"), "--seeds", "1", "--only", "rediff"];
   const given = await experiments(...using, "--weights", `rediff=${weights("rediff")}`, "--readings", "base,rediff");
   assert.equal(given.code, 0, given.error);
   assert.ok(!existsSync(join(elsewhere, "models")));
@@ -112,8 +112,12 @@ test("one command trains, measures, judges and draws; again, it does none of it 
     ["rediff=nowhere", /nowhere has no weights of a training run/],
     [`stage1=${weights("stage2")}`, /was trained for 2 steps; by these sizes stage1 is for 4/],
     [`base=${weights("base")}`, /the base is given by --base/],
+    [`stage2=${weights("stage2")}`, /stage2 takes no part/],
+    [`stage1=${weights("stage1")} --seeds 2`, /rediff would begin 2 times with the same stage1/],
+    [`rediff=${weights("rediff")} --only complete`, /complete learns from the drafts of rediff/],
+    [`stage1=${weights("stage1")}`, /was begun with .*"given".*Give another --out/],
   ] as const) {
-    const refused = await experiments(...using, "--weights", spec);
+    const refused = await experiments(...using, "--weights", ...spec.split(" "));
     assert.match(refused.error, pattern);
     assert.equal(refused.code, 2);
   }
@@ -155,6 +159,9 @@ test("readings of an earlier run stand beside this one's, if it had the same bas
   const part = (seeds: readonly number[], speeds: readonly number[]): Results => ({
     ...whole,
     sizes: { ...whole.sizes, speeds },
+    repairs: whole.repairs
+      .filter(({ reading }) => reading === "rediff")
+      .map((repair) => ({ ...repair, runs: repair.runs.filter(({ seed }) => seeds.includes(seed)) })),
     readings: whole.readings
       .filter(({ name }) => name === "rediff")
       .map((reading) => ({
@@ -173,6 +180,10 @@ test("readings of an earlier run stand beside this one's, if it had the same bas
   const together = joinResults(part([1], [4]), parts);
   assert.deepEqual(together.readings, part([1, 2], [4, 8]).readings);
   assert.deepEqual(together.sizes.speeds, [4, 8]);
+  assert.deepEqual(
+    together.repairs.map(({ reading, runs }) => [reading, runs.map(({ seed }) => seed)]),
+    [["rediff", [1, 2]]],
+  );
   assert.throws(() => joinResults(part([1], [4]), [parts[1]!]), {
     message: /rediff has other seeds at other speeds: 1, 2; 2/,
   });

@@ -154,7 +154,21 @@ describe("every row of the table in a run", () => {
   const signed = [-3, -1.5, -0.5, 0.25, 0.75, 1.25, 2, 4];
   const positive = signed.map(Math.abs);
   const functions: Readonly<Record<string, (x: Tensor) => Tensor>> = {
-    ...{ neg, exp, sin, cos, tanh, sigmoid, silu, gelu, geluErf, relu, square, abs, log, sqrt, rsqrt },
+    neg,
+    exp,
+    sin,
+    cos,
+    tanh,
+    sigmoid,
+    silu,
+    gelu,
+    geluErf,
+    relu,
+    square,
+    abs,
+    log,
+    sqrt,
+    rsqrt,
     addNumber: (x) => add(x, 1.5),
     mulNumber: (x) => mul(x, 1.5),
     siluMul: (x) => siluMul(x, x),
@@ -256,7 +270,11 @@ describe("what is joined", () => {
         operands: [from],
         expressions: [`x + ${n}.0`],
         results: [to],
-        ...{ s: 0, count: 4, steps: 1, lanes: 8, workgroups: [1, 1] },
+        s: 0,
+        count: 4,
+        steps: 1,
+        lanes: 8,
+        workgroups: [1, 1],
       }));
     const dispatches = (n: number): number =>
       fuser.fuse(
