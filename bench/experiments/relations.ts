@@ -53,6 +53,7 @@ export const relations: readonly Relation[] = [
     difference: (value) => value("rediff", 4) - value("mask", 1),
   },
   over("rediff", "mask", 1, "ReDiff is above mask prediction", "76.74 against 74.53"),
+  over("rediff", "mask", 4, "ReDiff is above mask prediction", "75.85 against 63.40"),
   over("rediff", "mask", 8, "ReDiff is above mask prediction", "67.44 against 46.38"),
   over("rediff", "mask", 8, "ReDiff is above mask prediction", "56.80 against 45.12", "capture"),
   ...[1, 4].flatMap((speed) => [
