@@ -4,7 +4,8 @@
 //   y0 = f0(x0, …), y1 = f1(y0, …), …      for each of 4·count elements
 //
 // src/tensor/elementwiseRun.ts writes the parts between braces for each run; the ones here are those of add(mul(a, b), a).
-// The functions are rows of the table in src/tensor/elementwise.ts.
+// The functions are rows of the table in src/tensor/elementwise.ts; those that rows call are taken from elementwiseUnary.wgsl and
+// elementwiseUnaryBackward.wgsl.
 
 override LANES: u32 = 8;
 
@@ -48,38 +49,3 @@ fn main(
 fn f0(a: vec4f, b: vec4f, s: f32) -> vec4f { return a * b; }
 fn f1(a: vec4f, b: vec4f, s: f32) -> vec4f { return a + b; }
 // }
-
-// As in elementwiseUnary.wgsl.
-fn sigmoid(x: vec4f) -> vec4f {
-  return 1.0 / (1.0 + exp(min(-x, vec4f(88.0))));
-}
-
-// Likewise.
-fn normalCdf(x: vec4f) -> vec4f {
-  let z = min(abs(x), vec4f(14.0)) * 0.70710678;
-  let t = 1.0 / (1.0 + 0.5 * z);
-  let series = -1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 +
-    t * (0.27886807 + t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277))))))));
-  let tail = 0.5 * t * exp(series - z * z);
-  return select(tail, 1.0 - tail, x > vec4f(0.0));
-}
-
-// Slopes as in elementwiseUnaryBackward.wgsl.
-// silu'(x) = σ + x·σ·(1 − σ)
-fn siluSlope(x: vec4f) -> vec4f {
-  let sigma = sigmoid(x);
-  return sigma * (1.0 + x * (1.0 - sigma));
-}
-
-// gelu(x) = x·σ(v) with v = 2·√(2/π)·(x + 0.044715 x³), so gelu' = σ + x·σ·(1 − σ)·v'. Flat beyond ±30.
-fn geluSlope(wide: vec4f) -> vec4f {
-  let x = clamp(wide, vec4f(-30.0), vec4f(30.0));
-  let sigma = sigmoid(1.5957691 * (x + 0.044715 * x * x * x));
-  return sigma * (1.0 + x * (1.0 - sigma) * 1.5957691 * (1.0 + 0.134145 * x * x));
-}
-
-// (x·Φ(x))' = Φ(x) + x·φ(x), φ the normal density.
-fn geluErfSlope(x: vec4f) -> vec4f {
-  let z = min(abs(x), vec4f(14.0)) * 0.70710678;
-  return normalCdf(x) + x * 0.39894228 * exp(-z * z);
-}

@@ -28,11 +28,14 @@ override TILE_M: u32 = 2 * SUBGROUPS_M * MATRIX_M;
 override TILE_N: u32 = 2 * SUBGROUPS_N * MATRIX_N;
 override STEP: u32 = 32; // a multiple of MATRIX_K
 override THREADS: u32 = SUBGROUP * SUBGROUPS_M * SUBGROUPS_N;
-// Stored rows of the tiles lie a little apart, or their columns would share a bank of workgroup memory.
-override ROW_A: u32 = select(STEP, TILE_M, TURN_A) + 8u;
-override ROW_B: u32 = select(TILE_N, STEP, TURN_B) + 8u;
+// Of the tiles as they are stored: rows, columns, and scalars from a row to the next. Rows lie a little apart, or their columns
+// would share a bank of workgroup memory.
 override ROWS_A: u32 = select(TILE_M, STEP, TURN_A);
 override ROWS_B: u32 = select(STEP, TILE_N, TURN_B);
+override COLUMNS_A: u32 = select(STEP, TILE_M, TURN_A);
+override COLUMNS_B: u32 = select(TILE_N, STEP, TURN_B);
+override ROW_A: u32 = COLUMNS_A + 8;
+override ROW_B: u32 = COLUMNS_B + 8;
 
 // Types and loads for matrices whose rows are no whole vectors. The host makes them vec4f and one load where they are.
 alias Left = f32;
@@ -124,7 +127,7 @@ fn matrixB(k: u32, n: u32) -> MatrixB {
 fn putA(thread: u32, m: u32, k: u32, z: u32) {
   let size = select(vec2u(params.M, params.K), vec2u(params.K, params.M), TURN_A);
   let first = select(vec2u(m, k), vec2u(k, m), TURN_A);
-  let across = (ROW_A - 8u) / 4u;
+  let across = COLUMNS_A / 4u;
   for (var i = thread; i < ROWS_A * across; i += THREADS) {
     let place = vec2u(i / across, 4u * (i % across));
     let at = first + place;
@@ -141,7 +144,7 @@ fn putA(thread: u32, m: u32, k: u32, z: u32) {
 fn putB(thread: u32, n: u32, k: u32, z: u32) {
   let size = select(vec2u(params.K, params.N), vec2u(params.N, params.K), TURN_B);
   let first = select(vec2u(k, n), vec2u(n, k), TURN_B);
-  let across = (ROW_B - 8u) / 4u;
+  let across = COLUMNS_B / 4u;
   for (var i = thread; i < ROWS_B * across; i += THREADS) {
     let place = vec2u(i / across, 4u * (i % across));
     let at = first + place;

@@ -41,11 +41,10 @@ const SIDE_DOORS: readonly { from: string; to: string; because: string }[] = [
     to: "src/data/resize.ts",
     because: "how pictures are resized and tiled is part of the encoder",
   },
-  { from: "src/cli/", to: "src/tensor/softwareDriver.ts", because: "doctor looks at the driver below the engine" },
   {
     from: "src/cli/doctor",
     to: "src/tensor/node.ts",
-    because: "doctor opens Dawn, and waits for it, as the engine does",
+    because: "doctor looks at Dawn below the engine, opened as it opens it",
   },
   { from: "src/cli/tune", to: "src/tensor/tuning", because: "`rediff tune` writes the tables that the engine reads" },
   { from: "src/cli/tune", to: "src/tensor/ops/matmulPlan.ts", because: "`rediff tune` measures the variants it lists" },

@@ -14,7 +14,7 @@ import { evaluate, scoreReadings, scoreRepairs } from "./evaluate.ts";
 import { drawExamples } from "./examples.ts";
 import { speedFigures } from "./figures.ts";
 import { reportPage } from "./page.ts";
-import { joinResults, parseJoin, readResults, type Results, writeResults } from "./results.ts";
+import { joinResults, parseJoin, readJoin, readResults, type Results, writeResults } from "./results.ts";
 import { models, presets, type Reading, readings, type Sizes } from "./rows.ts";
 import { markdown, tablesOf } from "./tables.ts";
 import { checkGiven, givenWeights, modelsFor, type Plan, trainModels, weightsHash, weightsOf } from "./train.ts";
@@ -146,11 +146,13 @@ async function main(): Promise<void> {
   if (values.help) return console.log(HELP);
   const plan = planOf(values);
   const joins = (values.with ?? []).map(parseJoin);
-  for (const { path } of joins) readResults(path); // What cannot be joined is said before hours of work.
   const path = join(plan.out, "results.json");
   // What this run measured itself; results.json has what was joined too.
   const measured = join(plan.out, "measured.json");
   if (!values["report-only"]) {
+    // What cannot be joined is said before hours of work.
+    const base = plan.base === undefined ? undefined : weightsHash(plan.base);
+    for (const join of joins) readJoin(join, { base, sizes: plan.sizes });
     await keepPlan(plan);
     if (!(await trainModels(plan))) return console.log("Stopped. The same command goes on.");
     await writeResults(measured, await measure(plan));

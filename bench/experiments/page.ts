@@ -27,7 +27,8 @@ ol { padding-left: 3rem; } li { margin: .2rem 0; }`;
 /** How many seeds readings have, from what was measured. */
 function seedsShown({ readings }: Results): string {
   const counts = [...new Set(readings.map(({ cells }) => cells[0]?.runs.length ?? 0))].sort((a, b) => a - b);
-  return counts.length === 1 ? `${counts[0]} seeds` : `${counts.slice(0, -1).join(", ")} or ${counts.at(-1)} seeds`;
+  const most = counts.pop() ?? 0;
+  return `${counts.length ? `${counts.join(", ")} or ` : ""}${most} seed${most === 1 ? "" : "s"}`;
 }
 
 export async function reportPage(results: Results): Promise<string> {

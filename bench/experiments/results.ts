@@ -104,19 +104,9 @@ export function joinResults(results: Results, joins: readonly Join[]): Results {
   const repairs = [...results.repairs];
   const joined = [...(results.joined ?? [])];
   for (const join of joins) {
-    const earlier = readResults(join.path);
-    const differing = COMMON.filter((size) => earlier.sizes[size] !== results.sizes[size]);
-    if (earlier.base !== results.base || differing.length)
-      throw new RediffError(`${join.path} cannot be joined: it has another ${differing.join(", ") || "base"}.`, {
-        path: join.path,
-      });
+    const earlier = readJoin(join, results);
     for (const name of join.readings) {
-      const found = earlier.readings.find((reading) => reading.name === name);
-      if (!found)
-        throw new RediffError(
-          `${join.path} has no ${name}; it has ${earlier.readings.map((reading) => reading.name).join(", ")}.`,
-          { path: join.path },
-        );
+      const found = earlier.readings.find((reading) => reading.name === name)!;
       const here = merged.get(name);
       merged.set(name, here ? mergeReading(here, found, join.path) : found);
       const mended = earlier.repairs.find(({ reading }) => reading === name);
@@ -136,6 +126,25 @@ export function joinResults(results: Results, joins: readonly Join[]): Results {
     repairs: repairs.toSorted((a, b) => place(a.reading) - place(b.reading)),
     joined,
   };
+}
+
+/**
+ * The earlier run of a join. Throws RediffError where it was of another base, if one is known, or of other sizes, or has no such
+ * reading.
+ */
+export function readJoin(
+  { path, readings }: Join,
+  { base, sizes }: { readonly base: string | undefined; readonly sizes: Sizes },
+): Results {
+  const earlier = readResults(path);
+  const differing: string[] = COMMON.filter((size) => earlier.sizes[size] !== sizes[size]);
+  if (base !== undefined && earlier.base !== base) differing.push("base");
+  if (differing.length)
+    throw new RediffError(`${path} cannot be joined: it has another ${differing.join(", ")}.`, { path });
+  const names = earlier.readings.map(({ name }) => name);
+  const missing = readings.find((name) => !names.includes(name));
+  if (missing !== undefined) throw new RediffError(`${path} has no ${missing}; it has ${names.join(", ")}.`, { path });
+  return earlier;
 }
 
 /** A reading with the speeds and seeds that were measured elsewhere. */

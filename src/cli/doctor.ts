@@ -7,8 +7,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { preset } from "../model/config.ts";
 import { openDevice, SUBGROUP_MATRIX } from "../tensor/index.ts";
-import { awaitWithNaps, DAWN_TOGGLES } from "../tensor/node.ts";
-import { prepareDriver } from "../tensor/softwareDriver.ts";
+import { awaitWithNaps, nodeGpu } from "../tensor/node.ts";
 import { measureMatmul } from "./adapter.ts";
 import { weightStorages } from "../nn/weight.ts";
 import { describeModel, type ModelQuestion, tryModel } from "./doctorModel.ts";
@@ -39,9 +38,6 @@ const USEFUL_FEATURES: readonly (readonly [string, string])[] = [
 ];
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|warp|software|\bcpu\b/i;
-
-/** In module scope, or V8 collects it and the process crashes. */
-const alive: GPU[] = [];
 
 const usage = `rediff doctor [options]
 
@@ -158,12 +154,7 @@ function inBytes(count: number): string {
 }
 
 async function openAdapter(): Promise<GPUAdapter | null> {
-  prepareDriver();
-  const { create, globals } = await import("webgpu");
-  Object.assign(globalThis, globals);
-  const gpu = create([...DAWN_TOGGLES]);
-  alive.push(gpu);
-  return gpu.requestAdapter();
+  return (await nodeGpu()).requestAdapter();
 }
 
 // ---- what could be better ------------------------------------------------------------------------------------------

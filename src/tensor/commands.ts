@@ -196,9 +196,7 @@ export class Recorder {
     this.#fuse(false);
     if (this.#list.length < EARLY / 4 || this.#flushing || this.#times) return;
     if (!this.#list.every((one) => one.kind !== "dispatch" || one.kernel.pipeline)) return;
-    const list = this.#list;
-    this.#list = [];
-    void this.#submit(list);
+    void this.#submit(this.#drain());
   }
 
   /** Moves what is recent to the list, but for a run that may go on unless `isLast`. */
@@ -208,7 +206,12 @@ export class Recorder {
       isLast,
       (command) => (command.kind === "dispatch" ? command.elementwise : undefined),
       (command) => (this.#canary && command.kind === "upload" && command.offset ? command.block : undefined),
-      (run, dispatch) => ({ kind: "dispatch", ...dispatch, label: labelOf(run as readonly Dispatch[]) }),
+      (run, dispatch) => ({
+        kind: "dispatch",
+        ...dispatch,
+        params: packParams(dispatch.kernel, dispatch.params),
+        label: labelOf(run as readonly Dispatch[]),
+      }),
     );
     this.#list.push(...done);
     this.#recent = [...open];
@@ -216,6 +219,10 @@ export class Recorder {
 
   #take(): Command[] {
     this.#fuse(true);
+    return this.#drain();
+  }
+
+  #drain(): Command[] {
     const list = this.#list;
     this.#list = [];
     return list;

@@ -37,7 +37,7 @@ const MOST_PROGRAMS = 256;
 export interface RunDispatch {
   readonly kernel: Kernel;
   readonly blocks: readonly Block[];
-  readonly params: Uint32Array;
+  readonly params: Readonly<Record<string, number>>;
   readonly workgroups: readonly [number, number, number];
 }
 
@@ -127,11 +127,8 @@ export class RunFuser {
     const name = this.#nameOf(steps, blocks.length);
     if (name === undefined) return undefined;
     const { count, steps: perLane, lanes: LANES, workgroups } = operations[0]!;
-    const params = new Uint32Array(2 + MOST_OPERATIONS);
-    params[0] = count;
-    params[1] = perLane;
-    const numbers = new Float32Array(params.buffer);
-    operations.forEach(({ s }, i) => (numbers[2 + i] = s));
+    const params: Record<string, number> = { count, steps: perLane };
+    for (let i = 0; i < MOST_OPERATIONS; i++) params[`s${i}`] = operations[i]?.s ?? 0;
     const kernel = this.#kernels.get(name, { overrides: { LANES } });
     return { kernel, blocks, params, workgroups: [...workgroups, 1] };
   }
@@ -143,7 +140,9 @@ export class RunFuser {
     let name = this.#names.get(key);
     if (name === undefined && this.#names.size < MOST_PROGRAMS) {
       this.#names.set(key, (name = `elementwiseRun ${this.#names.size}`));
-      this.#kernels.define(name, textOf(this.#kernels.source("elementwiseRun").text, steps, buffers));
+      const textOf = (kernel: string): string => this.#kernels.source(kernel).text;
+      const helpers = helpersOf(textOf("elementwiseUnary") + textOf("elementwiseUnaryBackward"));
+      this.#kernels.define(name, runText(textOf("elementwiseRun") + helpers, steps, buffers));
     }
     return name;
   }
@@ -163,7 +162,7 @@ interface Step {
 }
 
 /** The kernel of these steps, from the text of kernels/elementwiseRun.wgsl. */
-function textOf(template: string, steps: readonly Step[], buffers: number): string {
+function runText(template: string, steps: readonly Step[], buffers: number): string {
   const lines: string[] = [];
   /** What each buffer holds at this point of the run. */
   const values = new Map<number, string>();
@@ -202,6 +201,13 @@ function textOf(template: string, steps: readonly Step[], buffers: number): stri
   });
   const texts = [...functions.values()].map(({ text }) => text);
   return fill(fill(fill(template, "buffers", bindings), "steps", lines), "functions", texts);
+}
+
+/** The functions in kernels' text that rows of the table may call, each once: all of several lines but `main`. */
+function helpersOf(text: string): string {
+  const functions = new Map<string, string>();
+  for (const [whole, name] of text.matchAll(/^fn (\w+)\(.*\) -> \w+ \{\n[^]*?^\}\n/gm)) functions.set(name!, whole);
+  return [...functions.values()].map((whole) => `\n${whole}`).join("");
 }
 
 /** The lines between `// part {` and `// }`, replaced. */

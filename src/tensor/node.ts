@@ -6,7 +6,7 @@ import { prepareDriver } from "./softwareDriver.ts";
  * Dawn's toggles. Timestamps are not quantised, so that a kernel of 20 µs can be timed; subgroup matrices are offered, which
  * Dawn counts as unsafe while WGSL has not settled them; and so is f16 on NVIDIA's Linux driver.
  */
-export const DAWN_TOGGLES = [
+const DAWN_TOGGLES = [
   "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
   "disable-dawn-features=timestamp_quantization",
 ];

@@ -57,6 +57,7 @@ export function run(
       if (access === "read_write" && tensors[binding]!.dtype === "f32") checkFinite(tensors[binding]!, label, binding);
 }
 
+/** The same of buffers instead of bindings, as the recorder takes it. */
 function describe(
   device: Device,
   { results, operands, s = 0, count }: Expressions,

@@ -35,8 +35,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     kernel: "elementwiseRun",
-    find: "  s0: f32, s1: f32, s2: f32, s3: f32, s4: f32,",
-    replace: "  s0: f32, s1: f32, s2: f32, s4: f32, s3: f32,",
-    why: "a number of another operation",
+    find: "i += LANES",
+    replace: "i += 2u * LANES",
+    why: "every other vector is left out",
   },
 ];
