@@ -125,15 +125,20 @@ export function stepFlops(
 ): number {
   const { text, vision } = config;
   const rows = picture + prompt + text.canvas;
+  // The last layer has keys and values of all rows, and the rest of the canvas alone.
+  const last = `model.layers.${text.layers - 1}.`;
+  const ofKeys = [`${last}self_attn.k_proj.weight`, `${last}self_attn.v_proj.weight`];
   const rowsOf = (name: string): number => {
     if (name === "model.embed_tokens.weight") return 0; // looked up, not multiplied
     if (name === "lm_head.weight") return text.canvas;
+    if (name.startsWith(last) && !ofKeys.includes(name)) return text.canvas;
     return name.startsWith(VISION) || name.startsWith(PROJECTOR) ? picture : rows;
   };
   const products = parameterSpecs(config)
     .filter(isMatrix)
     .reduce((sum, { name, shape }) => sum + 2 * rowsOf(name) * sizeOf(shape), 0);
-  const scores = text.layers * rows ** 2 * text.width + vision.layers * picture * imageTokens(vision) * vision.width;
+  const attended = ((text.layers - 1) * rows + text.canvas) * rows;
+  const scores = attended * text.width + vision.layers * picture * imageTokens(vision) * vision.width;
   return B * (products + 4 * scores);
 }
 

@@ -9,7 +9,7 @@ import { linear } from "../nn/linear.ts";
 import { section } from "../nn/parameters.ts";
 import { lookUp } from "../nn/weight.ts";
 import { concat, type Device, gather, reshape, ShapeError, type Tensor, tensor, zeros } from "../tensor/index.ts";
-import { diffusionTransformer, type TransformerOptions } from "./diffusionTransformer.ts";
+import { diffusionTransformer, type Places, type TransformerOptions } from "./diffusionTransformer.ts";
 import type { LanguageModel } from "./rediff.ts";
 
 /** Stands in a row of ids where an image comes in: LLaVA's IMAGE_TOKEN_INDEX, which no embedding table has. */
@@ -37,6 +37,8 @@ export interface SequenceLayout {
   readonly index: Uint32Array;
   /** (M) wanted rows of the (B·L) that come out. */
   readonly wanted: Uint32Array;
+  /** Where the wanted places of each row begin, if they follow each other and are as many in each. */
+  readonly starts: readonly number[] | undefined;
   /** Tokens of each row with its images, without its canvas; and with it. */
   readonly promptLengths: readonly number[];
   readonly lengths: Uint32Array;
@@ -48,11 +50,11 @@ export function layoutSequences(
   { rows, canvas: T = 0, wanted }: SequenceRows,
   imageTokens: readonly number[],
 ): SequenceLayout {
-  const places = rows.reduce((count, row) => count + row.filter((id) => id === IMAGE).length, 0);
-  if (places !== imageTokens.length)
+  const imagePlaces = rows.reduce((count, row) => count + row.filter((id) => id === IMAGE).length, 0);
+  if (imagePlaces !== imageTokens.length)
     throw new ShapeError(
-      `The ids have ${places} places for images, and there are ${imageTokens.length} images. Give one for each place, in order.`,
-      { places, images: imageTokens.length },
+      `The ids have ${imagePlaces} places for images, and there are ${imageTokens.length} images. Give one for each place, in order.`,
+      { places: imagePlaces, images: imageTokens.length },
     );
   if (!T && !wanted?.some((of) => of.length))
     throw new ShapeError(
@@ -92,10 +94,24 @@ export function layoutSequences(
     }
     for (let i = 0; i < T; i++) index[at++] = nextCanvas++;
   });
-  const wantedRows = wanted
-    ? wanted.flatMap((of, b) => of.map((i) => b * L + starts[b]![i]!))
-    : promptLengths.flatMap((length, b) => Array.from({ length: T }, (_, i) => b * L + length + i));
-  return { text, index, wanted: Uint32Array.from(wantedRows), promptLengths, lengths, L };
+  const places = wanted
+    ? wanted.map((of, b) => of.map((i) => starts[b]![i]!))
+    : promptLengths.map((length) => Array.from({ length: T }, (_, i) => length + i));
+  return {
+    text,
+    index,
+    wanted: Uint32Array.from(places.flatMap((of, b) => of.map((at) => b * L + at))),
+    starts: startsOf(places),
+    promptLengths,
+    lengths,
+    L,
+  };
+}
+
+function startsOf(places: readonly (readonly number[])[]): number[] | undefined {
+  const W = places[0]!.length;
+  const even = places.every((of) => of.length === W && of.every((at, i) => at === of[0]! + i));
+  return even ? places.map(([first]) => first!) : undefined;
 }
 
 /** A batch on the device, ready for any number of canvases. Everything is differentiable. */
@@ -104,7 +120,8 @@ export interface Sequences {
   /** Embeddings (N, C) of all that is no canvas. */
   readonly fixed: Tensor;
   readonly index: Tensor;
-  readonly wanted: Tensor;
+  /** `layout.wanted`, and `layout.starts` where there are. */
+  readonly wanted: Pick<Places, "index"> & Partial<Places>;
   /** (B), where padding is to be left out of attention. */
   readonly lengths: Tensor | undefined;
 }
@@ -131,7 +148,7 @@ export function embedSequences(model: LanguageModel, images: readonly Tensor[], 
     layout,
     fixed: parts.length === 1 ? parts[0]! : concat(parts, 0),
     index: ids(layout.index, "sequence"),
-    wanted: ids(layout.wanted, "wanted"),
+    wanted: { index: ids(layout.wanted, "wanted"), ...(layout.starts && { starts: layout.starts }) },
     lengths: ragged && !rows.attendPads ? ids(layout.lengths, "lengths") : undefined,
   };
 }
@@ -155,12 +172,15 @@ export function sequenceStates(
     : fixed;
   const B = layout.lengths.length;
   const hidden = reshape(gather(table, index), [B, layout.L, C]);
+  const { starts, index: places } = wanted;
   const mixed = diffusionTransformer(parameters, hidden, config.text, {
     recompute,
     lengths,
+    wanted: starts && { starts, index: places },
     ...(onKeys ? { onKeys } : {}),
   });
-  return gather(reshape(mixed, [B * layout.L, C]), wanted);
+  const states = reshape(mixed, [mixed.size / C, C]);
+  return starts ? states : gather(states, places);
 }
 
 /** Logits (M, V) of the wanted places. */

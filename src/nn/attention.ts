@@ -19,12 +19,14 @@ export interface AttentionContext {
   readonly start?: number | readonly number[];
   /** Keys, already rotated, and values that come before x. */
   readonly prefix?: AttentionPrefix | undefined;
+  /** What attends, where it is not x itself: (B, Tq, C), of which the first stands at `start`. */
+  readonly queries?: { readonly x: Tensor; readonly start: number | readonly number[] } | undefined;
   /** Is given the keys, rotated, and the values of x, (B, T, H, D). */
   readonly onKeys?: (k: Tensor, v: Tensor) => void;
 }
 
 /**
- * Bidirectional multi-head self-attention, x (B, T, C) to (B, T, C): project, rotate, attend, project.
+ * Bidirectional multi-head self-attention, x (B, T, C) to (B, T, C), or to (B, Tq, C) with `queries`: project, rotate, attend, project.
  *
  * The head axis stays inside, (B, T, H, D), so nothing is transposed between projections and attention.
  */
@@ -32,18 +34,24 @@ export function selfAttention(
   p: Section,
   x: Tensor,
   { heads, ropeBase, output, bias }: AttentionConfig,
-  { lengths, start = 0, prefix, onKeys }: AttentionContext = {},
+  { lengths, start = 0, prefix, queries = { x, start }, onKeys }: AttentionContext = {},
 ): Tensor {
-  const [B, T, C] = x.shape as [number, number, number];
-  const project = (name: string): Tensor =>
-    reshape(linear(x, p.matrix(`${name}.weight`), bias ? p(`${name}.bias`) : undefined), [B, T, heads, C / heads]);
-  const rotate = (y: Tensor): Tensor => (ropeBase === undefined ? y : rotateFrom(y, ropeBase, start));
-  const q = rotate(project("q_proj"));
-  const k = rotate(project("k_proj"));
-  const v = project("v_proj");
+  const [B, Tq, C] = queries.x.shape as [number, number, number];
+  const project = (name: string, y: Tensor): Tensor =>
+    reshape(linear(y, p.matrix(`${name}.weight`), bias ? p(`${name}.bias`) : undefined), [
+      B,
+      y.shape[1]!,
+      heads,
+      C / heads,
+    ]);
+  const rotate = (y: Tensor, from: number | readonly number[]): Tensor =>
+    ropeBase === undefined ? y : rotateFrom(y, ropeBase, from);
+  const q = rotate(project("q_proj", queries.x), queries.start);
+  const k = rotate(project("k_proj", x), start);
+  const v = project("v_proj", x);
   onKeys?.(k, v);
   const mixed = attention(q, k, v, { ...(lengths ? { lengths } : {}), ...(prefix ? { prefix } : {}) });
-  return linear(reshape(mixed, [B, T, C]), p.matrix(`${output}.weight`), bias ? p(`${output}.bias`) : undefined);
+  return linear(reshape(mixed, [B, Tq, C]), p.matrix(`${output}.weight`), bias ? p(`${output}.bias`) : undefined);
 }
 
 /** y (B, T, H, D) turned to its positions. Rows that begin at the same one are turned together. */

@@ -38,7 +38,7 @@ describe("the forward pass", () => {
           const { lengths, L } = sequences.layout;
           // All places, those of the images too.
           const all = [...lengths].flatMap((length, b) => Array.from({ length }, (_, i) => b * L + i));
-          const every = { ...sequences, wanted: tensor(device, all, [all.length], "u32") };
+          const every = { ...sequences, wanted: { index: tensor(device, all, [all.length], "u32") } };
           for (const [layers, want] of states.entries()) {
             const cut = { ...model, config: { ...model.config, text: { ...model.config.text, layers } } };
             near(await sequenceStates(cut, every).read(), want, `after ${layers} blocks`);

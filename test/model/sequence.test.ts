@@ -2,8 +2,19 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { disposeRediff, type Rediff } from "../../src/model/rediff.ts";
-import { canvasLogits, embedSequences, IMAGE, layoutSequences } from "../../src/model/sequence.ts";
-import { type Device, noGrad, openDevice, scope, tensor } from "../../src/tensor/index.ts";
+import { canvasLogits, embedSequences, IMAGE, layoutSequences, sequenceStates } from "../../src/model/sequence.ts";
+import {
+  backward,
+  type Device,
+  mul,
+  noGrad,
+  openDevice,
+  readAll,
+  scope,
+  sum,
+  tensor,
+  zeroGrad,
+} from "../../src/tensor/index.ts";
 import { imageOf, lladaModel } from "../support/lladaGolden.ts";
 
 describe("layout", () => {
@@ -20,6 +31,25 @@ describe("layout", () => {
     // Text 0–2, images 3–4, 5, 6–8, zeros 9, canvas 10–13.
     assert.deepEqual([...layout.index], [0, 3, 4, 1, 10, 11, 9, 5, 2, 6, 7, 8, 12, 13]);
     assert.deepEqual([...layout.wanted], [4, 5, 12, 13]);
+    assert.deepEqual(layout.starts, [4, 5]);
+  });
+
+  test("wanted places begin somewhere only if they follow each other and are as many in each row", () => {
+    const startsOf = (...wanted: number[][]) =>
+      layoutSequences(
+        {
+          rows: [
+            [1, 2, 3],
+            [IMAGE, 4, 5],
+          ],
+          wanted,
+        },
+        [2],
+      ).starts;
+    assert.deepEqual(startsOf([1, 2], [1, 2]), [1, 2]);
+    assert.equal(startsOf([0, 2], [1, 2]), undefined);
+    assert.equal(startsOf([1, 2], [1]), undefined);
+    assert.equal(startsOf([1], [0, 2]), undefined);
   });
 
   test("rows of one length have no row of zeros, and wanted places count ids, not tokens", () => {
@@ -82,6 +112,37 @@ describe("on the device", () => {
         );
       }),
     );
+  });
+
+  test("a last layer that computes the wanted places alone gives the same states and gradients", async () => {
+    for (const again of [false, true]) {
+      const states = async (short: boolean) =>
+        scope(device, async () => {
+          const picture = imageOf(device, 5, 4, model.config.text.width);
+          const sequences = embedSequences(model, [picture], { rows: [[1, IMAGE, 2], [3]], canvas: 6 });
+          assert.ok(sequences.wanted.starts && sequences.lengths, "ragged rows, each with its canvas");
+          const canvas = tensor(device, [...Array(12).keys()], [2, 6], "u32");
+          const { index } = sequences.wanted;
+          const y = sequenceStates(
+            { ...model, recompute: again },
+            short ? sequences : { ...sequences, wanted: { index } },
+            canvas,
+          );
+          backward(sum(mul(y, imageOf(device, 6, ...(y.shape as [number, number])))));
+          const gradients = [...model.parameters].filter(([, { grad }]) => grad);
+          const read = await readAll([y, ...gradients.map(([, { grad }]) => grad!)]);
+          zeroGrad(model.parameters.values());
+          return new Map(["states", ...gradients.map(([name]) => name)].map((name, i) => [name, read[i]!]));
+        });
+      const want = await states(false);
+      const have = await states(true);
+      assert.deepEqual([...have.keys()], [...want.keys()]);
+      assert.ok(want.size > 15);
+      for (const [name, values] of want) {
+        const most = Math.max(...values.map(Math.abs));
+        values.forEach((value, i) => assert.ok(Math.abs(have.get(name)![i]! - value) <= 1e-5 * most, `${name} ${i}`));
+      }
+    }
   });
 
   test("images of equal size may come as one tensor (n, P, C)", () => {

@@ -69,7 +69,10 @@ test("tokens of each picture, and the logits of a ragged batch with one, two and
       assert.equal(new Set(lengths).size, golden.rows.length, "rows of different length");
       // All places, those of the pictures too.
       const all = [...lengths].flatMap((length, b) => Array.from({ length }, (_, i) => b * L + i));
-      const logits = sequenceLogits(fresh, { ...sequences, wanted: tensor(device, all, [all.length], "u32") });
+      const logits = sequenceLogits(fresh, {
+        ...sequences,
+        wanted: { index: tensor(device, all, [all.length], "u32") },
+      });
       const values = (await logits.read()) as Float32Array;
       near(values, golden.logits, "logits");
       const last = values.subarray(values.length - config.text.vocabulary);
