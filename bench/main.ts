@@ -16,7 +16,7 @@ const HELP = `npm run bench -- [command] [options]
 
   (none)             every op and the steps
   matmul softmax …   these ops: files of test/cases
-  steps              a training step and a decoding step of \`small\`, and where their time goes
+  steps              a training step and decoding steps of \`small\`, and where their time goes
   ladder [op …]      matmul, softmax and attention rung by rung (kernels/ladder), with a plot
   roofline [op …]    ops against the measured copy bandwidth and multiply-add peak, with a plot
   peers …            other libraries on the same work

@@ -1,4 +1,4 @@
-/** A training step and a decoding step of `small`, as wall time, and where it goes. */
+/** A training step of `small`, and decoding steps of one picture and of many, as wall time, and where it goes. */
 import { measureMatmul } from "../src/cli/adapter.ts";
 import { shippedBase, tokenizerFor } from "../src/cli/usage.ts";
 import { disposeState } from "../src/model/checkpoint.ts";
@@ -16,7 +16,11 @@ import { headOf, lineOf } from "./table.ts";
 export async function benchSteps(device: Device, seconds: number): Promise<Row[]> {
   const rate = await measureMatmul(device);
   console.log(headOf(rowColumns));
-  return [await trainingStep(device, seconds, rate), await decodingStep(device, seconds, rate)];
+  return [
+    await trainingStep(device, seconds, rate),
+    await decodingStep(device, 1, seconds, rate),
+    await decodingStep(device, 64, seconds, rate),
+  ];
 }
 
 async function trainingStep(device: Device, seconds: number, rate: number): Promise<Row> {
@@ -28,16 +32,17 @@ async function trainingStep(device: Device, seconds: number, rate: number): Prom
   return row;
 }
 
-async function decodingStep(device: Device, seconds: number, rate: number): Promise<Row> {
+/** Of so many pictures at once: one as `caption` does, 64 as `eval`. */
+async function decodingStep(device: Device, pictures: number, seconds: number, rate: number): Promise<Row> {
   const config = preset("small");
   const model = createRediff(device, config, 1);
   const S = config.vision.imageSize;
   const picture = { width: S, height: S, data: new Uint8Array(3 * S * S).fill(128) };
   const tokenizer = tokenizerFor(shippedBase);
   const tokensPerStep = 8;
-  const caption = () => captionImages(model, tokenizer, [picture], refine, { tokensPerStep });
+  const caption = () => captionImages(model, tokenizer, Array(pictures).fill(picture), refine, { tokensPerStep });
   const { steps } = (await caption())[0]!;
-  const params = `small, refine, canvas ${config.text.canvas}, ${tokensPerStep} tokens`;
+  const params = `small, refine, batch ${pictures}, ${tokensPerStep} tokens a step`;
   const row = await benchStep(device, "decoding step", params, caption, steps, seconds, rate);
   disposeRediff(model);
   return row;
