@@ -1,5 +1,6 @@
 /** The first line of every command: which adapter, and how fast it multiplies today. */
 import { type Device, matmul, noGrad, scope, tensor } from "../tensor/index.ts";
+import { tuningOf } from "../tensor/tuning.ts";
 
 /** GFLOP/s of a square f32 product: the best of a few, after one to compile. */
 export async function measureMatmul(device: Device, size = 512, tries = 3): Promise<number> {
@@ -22,10 +23,12 @@ export async function measureMatmul(device: Device, size = 512, tries = 3): Prom
   );
 }
 
-/** The adapter's name and its speed today, in one line. */
+/** The adapter's name and its speed today, in one line; and whether measuring its kernels might make it faster. */
 export async function adapterLine(device: Device): Promise<string> {
   const { description, vendor, architecture, device: name } = device.info;
   const title = description || [vendor, architecture, name].filter(Boolean).join(" ") || "unnamed adapter";
   const speed = await measureMatmul(device);
-  return `${title}${device.isSoftware ? ", on the processor" : ""}: ${speed.toFixed(0)} GFLOP/s in a 512³ f32 matrix product`;
+  const place = device.isSoftware ? ", on the processor" : "";
+  const hint = tuningOf(device).tables.length ? "" : " (not tuned: npm run tune)";
+  return `${title}${place}: ${speed.toFixed(0)} GFLOP/s in a 512³ f32 matrix product${hint}`;
 }
