@@ -1,6 +1,5 @@
 /** The first line of every command: which adapter, and how fast it multiplies today. */
-import { type Device, matmul, noGrad, scope, tensor } from "../tensor/index.ts";
-import { tuningOf } from "../tensor/tuning.ts";
+import { type Device, isTuned, matmul, noGrad, scope, tensor } from "../tensor/index.ts";
 
 /** GFLOP/s of a square f32 product: the best of a few, after one to compile. */
 export async function measureMatmul(device: Device, size = 512, tries = 3): Promise<number> {
@@ -29,6 +28,6 @@ export async function adapterLine(device: Device): Promise<string> {
   const title = description || [vendor, architecture, name].filter(Boolean).join(" ") || "unnamed adapter";
   const speed = await measureMatmul(device);
   const place = device.isSoftware ? ", on the processor" : "";
-  const hint = tuningOf(device).tables.length ? "" : " (not tuned: npm run tune)";
+  const hint = isTuned(device.info) ? "" : " (not tuned: npm run tune)";
   return `${title}${place}: ${speed.toFixed(0)} GFLOP/s in a 512³ f32 matrix product${hint}`;
 }

@@ -6,9 +6,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { preset } from "../model/config.ts";
-import { openDevice, SUBGROUP_MATRIX } from "../tensor/index.ts";
+import { isTuned, openDevice, SUBGROUP_MATRIX } from "../tensor/index.ts";
 import { awaitWithNaps, nodeGpu } from "../tensor/node.ts";
-import { readTuning } from "../tensor/tuningCache.ts";
 import { measureMatmul } from "./adapter.ts";
 import { weightStorages } from "../nn/weight.ts";
 import { describeModel, type ModelQuestion, tryModel } from "./doctorModel.ts";
@@ -146,7 +145,7 @@ export async function doctor({ print = console.log, model }: DoctorOptions = {})
   device.destroy();
 
   const advice = isSoftware ? await adviceForSoftware(name) : [];
-  if (!readTuning(adapter.info)) advice.push("Kernels were not measured here yet, which may make it faster: npm run tune");
+  if (!isTuned(adapter.info)) advice.push("Kernels were not measured here yet, which may make it faster: npm run tune");
   row("help", ...(advice.length > 0 ? advice : ["nothing to do"]));
 }
 

@@ -57,3 +57,4 @@ export { attentionComposed } from "./ops/composite/attentionComposed.ts";
 export { attention, type AttentionOptions, type AttentionPrefix } from "./ops/attention.ts";
 export { cast } from "./ops/cast.ts";
 export { normal, randomBits, uniform } from "./random.ts";
+export { isTuned } from "./tuningCache.ts";

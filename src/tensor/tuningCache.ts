@@ -47,6 +47,9 @@ export function readTuning(info: AdapterNames): Tuning | undefined {
   return Object.fromEntries(Object.entries(file.ops).map(([op, buckets]) => [op, variants(buckets)]));
 }
 
+/** Whether `rediff tune` has measured kernels on this adapter. */
+export const isTuned = (info: AdapterNames): boolean => readTuning(info) !== undefined;
+
 const warned = new Set<string>();
 
 /** As `readTuning`, with the times. */
