@@ -40,7 +40,8 @@ async function decodingStep(device: Device, pictures: number, seconds: number, r
   const picture = { width: S, height: S, data: new Uint8Array(3 * S * S).fill(128) };
   const tokenizer = tokenizerFor(shippedBase);
   const tokensPerStep = 8;
-  const caption = () => captionImages(model, tokenizer, Array(pictures).fill(picture), refine, { tokensPerStep });
+  const batch = Array.from({ length: pictures }, () => picture);
+  const caption = () => captionImages(model, tokenizer, batch, refine, { tokensPerStep });
   const { steps } = (await caption())[0]!;
   const params = `small, refine, batch ${pictures}, ${tokensPerStep} tokens a step`;
   const row = await benchStep(device, "decoding step", params, caption, steps, seconds, rate);
