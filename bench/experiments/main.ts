@@ -27,7 +27,8 @@ there is not made again. Results, tables, figures and the HTML report are in the
   --out DIR             default runs/experiments
   --preset NAME         small (default), or nano: everything in a minute, to see that it works
   --base DIR            the base that all models begin with (default: the shipped base; nano trains its own)
-  --weights NAME=DIR    a model that was trained before with these sizes, as seed 1; may be given again
+  --weights NAME=DIR    a model that was trained before with these sizes, as seed 1; DIR,DIR as seeds 1 and 2; may be
+                        given again
   --only LIST           models that take part, with all they are made from: ${models.map(({ name }) => name).join(", ")}
   --readings LIST       what is measured of them (default: all): ${readings.map(({ name }) => name).join(", ")}
   --with FILE=LIST      readings of an earlier results.json, with the same base and sizes, beside them; of a reading that is
@@ -95,7 +96,8 @@ function planOf(values: Values): Plan {
   const only = values.only?.split(",").map((name) => name.trim()) ?? all;
   const given = givenWeights(values.weights ?? [], sizes);
   const taking = modelsFor(only, given);
-  checkGiven(taking, given, sizes);
+  const firstSeed = whole("first-seed", 1);
+  checkGiven(taking, given, sizes, firstSeed);
   const possible = readings.filter(({ model }) => taking.some(({ name }) => name === model));
   const wanted = values.readings === undefined ? possible : readingsNamed(values.readings.split(","), possible);
   return {
@@ -103,7 +105,7 @@ function planOf(values: Values): Plan {
     sizes,
     base,
     given,
-    firstSeed: whole("first-seed", 1),
+    firstSeed,
     models: taking,
     readings: wanted,
   };
@@ -126,7 +128,9 @@ async function keepPlan({ out, sizes, base, given }: Plan): Promise<void> {
   const mine = JSON.stringify({
     preset,
     ...(base === undefined ? { baseSteps } : { base: weightsHash(base) }),
-    ...(given.size && { given: Object.fromEntries([...given].map(([name, folder]) => [name, weightsHash(folder)])) }),
+    ...(given.size && {
+      given: Object.fromEntries([...given].map(([name, folders]) => [name, folders.map(weightsHash).join()])),
+    }),
     stage1Steps,
     stage2Steps,
     drafts,

@@ -30,7 +30,7 @@ export interface Plan {
   readonly sizes: Sizes;
   /** A checkpoint to take as the base; undefined: it is trained here. */
   readonly base: string | undefined;
-  /** Weights of other models that are there already: they are of seed 1, and nothing that they are made from is needed. */
+  /** Weights of other models that are there already: nothing that they are made from is needed. */
   readonly given: Given;
   /** Of models that are trained here. */
   readonly firstSeed: number;
@@ -40,7 +40,8 @@ export interface Plan {
   readonly readings: readonly Reading[];
 }
 
-export type Given = ReadonlyMap<ModelName, string>;
+/** Folders of weights of seeds 1, 2, … of a model. */
+export type Given = ReadonlyMap<ModelName, readonly string[]>;
 
 /**
  * The models of these names with all that they are made from, and the base, which everything is compared with. Throws
@@ -63,41 +64,48 @@ function modelNamed(name: string): Model {
   return model;
 }
 
-/** `NAME=DIR` of each. Throws RediffError where there are no such weights, or they were trained for another number of steps. */
+/** `NAME=DIR` of each, or `NAME=DIR,DIR` for several seeds. Throws RediffError where there are no such weights, or they were trained for another number of steps. */
 export function givenWeights(texts: readonly string[], sizes: Sizes): Given {
   return new Map(
     texts.map((text) => {
-      const [, name, folder] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-      if (name === undefined || folder === undefined)
+      const [, name, list] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+      if (name === undefined || list === undefined)
         throw new RediffError(`--weights is MODEL=FOLDER, as in mask=weights/small-mask; it is ${text}.`, {
           weights: text,
         });
       const model = modelNamed(name);
       if (name === "base") throw new RediffError("--weights: the base is given by --base.");
-      const step = stepOf(folder);
-      if (step !== model.steps(sizes))
-        throw new RediffError(
-          step === undefined
-            ? `--weights: ${folder} has no weights of a training run.`
-            : `--weights: ${folder} was trained for ${step} steps; by these sizes ${name} is for ${model.steps(sizes)}.`,
-          { folder, step },
-        );
-      return [model.name, folder];
+      const folders = list.split(",");
+      for (const folder of folders) checkSteps(folder, model, sizes);
+      return [model.name, folders];
     }),
   );
 }
 
+function checkSteps(folder: string, model: Model, sizes: Sizes): void {
+  const step = stepOf(folder);
+  if (step === model.steps(sizes)) return;
+  throw new RediffError(
+    step === undefined
+      ? `--weights: ${folder} has no weights of a training run.`
+      : `--weights: ${folder} was trained for ${step} steps; by these sizes ${model.name} is for ${model.steps(sizes)}.`,
+    { folder, step },
+  );
+}
+
 /** Throws RediffError where given weights are of no use, or do not suffice for what begins with them. */
-export function checkGiven(taking: readonly Model[], given: Given, sizes: Sizes): void {
+export function checkGiven(taking: readonly Model[], given: Given, sizes: Sizes, firstSeed: number): void {
   for (const name of given.keys())
     if (!taking.some((model) => model.name === name))
       throw new RediffError(`--weights: ${name} takes no part. Name it in --only.`, { name });
   for (const model of taking) {
     const { training } = model;
     if (given.has(model.name) || training.kind === "base") continue;
-    if (given.has(training.from) && seedsOf(model, sizes) > 1)
+    const from = given.get(training.from)?.length;
+    const last = firstSeed + seedsOf(model, sizes) - 1;
+    if (from !== undefined && last > from)
       throw new RediffError(
-        `${model.name} would begin ${seedsOf(model, sizes)} times with the same ${training.from}: give --seeds 1, or its weights too.`,
+        `${model.name} of seed ${last} begins with ${training.from} of that seed, and --weights ${training.from}=… has ${from}: give fewer --seeds, or the weights of ${model.name} too.`,
       );
     if (training.kind === "stage2" && typeof training.drafts !== "string" && given.has(training.drafts.of))
       throw new RediffError(
@@ -107,10 +115,12 @@ export function checkGiven(taking: readonly Model[], given: Given, sizes: Sizes)
 }
 
 /** Seeds of the runs of a model, ascending. */
-export const seedsFor = ({ given, firstSeed, sizes }: Plan, model: Model): number[] =>
-  model.name === "base" || given.has(model.name)
-    ? [1]
-    : Array.from({ length: seedsOf(model, sizes) }, (_, i) => firstSeed + i);
+export function seedsFor({ given, firstSeed, sizes }: Plan, model: Model): number[] {
+  if (model.name === "base") return [1];
+  const folders = given.get(model.name);
+  if (folders) return folders.map((_, i) => i + 1);
+  return Array.from({ length: seedsOf(model, sizes) }, (_, i) => firstSeed + i);
+}
 
 function madeFrom({ training }: Model): ModelName[] {
   if (training.kind === "base") return [];
@@ -123,7 +133,7 @@ const runFolder = ({ out }: Plan, model: Model, seed: number): string => join(ou
 
 /** Folder of its weights. */
 export const weightsOf = (plan: Plan, model: Model, seed: number): string =>
-  plan.given.get(model.name) ??
+  plan.given.get(model.name)?.[seed - 1] ??
   (model.name === "base" && plan.base !== undefined
     ? plan.base
     : join(runFolder(plan, model, Math.min(seed, seedsFor(plan, model).at(-1)!)), "model"));

@@ -84,7 +84,7 @@ test("one command trains, measures, judges and draws; again, it does none of it 
   assert.equal(JSON.stringify(results().repairs), before.repairs);
 
   // With weights that are there: nothing is trained, and nothing is needed of what they were made from.
-  const weights = (name: string): string => join(out, "models", `${name}-1`, "model");
+  const weights = (name: string, seed = 1): string => join(out, "models", `${name}-${seed}`, "model");
   const elsewhere = join(folder, "given");
   const using = ["--preset", "nano", "--out", elsewhere, "--base", weights("base"), "--seeds", "1", "--only", "rediff"];
   const given = await experiments(...using, "--weights", `rediff=${weights("rediff")}`, "--readings", "base,rediff");
@@ -99,6 +99,21 @@ test("one command trains, measures, judges and draws; again, it does none of it 
         cells: one.cells.map((cell) => ({ ...cell, runs: cell.runs.filter(({ seed }) => seed === wanted) })),
       }));
   assert.deepEqual(again, ofSeed(1, "base", "rediff"));
+  // The same of two seeds.
+  const two = ["--preset", "nano", "--out", join(folder, "two"), "--base", weights("base"), "--only", "mask"];
+  const both = await experiments(
+    ...two,
+    "--weights",
+    `mask=${weights("mask")},${weights("mask", 2)}`,
+    "--readings",
+    "mask",
+  );
+  assert.equal(both.code, 0, both.error);
+  const { readings: ofBoth } = JSON.parse(readFileSync(join(folder, "two", "results.json"), "utf8")) as Results;
+  assert.deepEqual(
+    ofBoth,
+    measured.filter(({ name }) => name === "mask"),
+  );
   // Another machine takes the second seed, and trains it to the same bits.
   const there = join(folder, "second");
   const share = ["--preset", "nano", "--out", there, "--base", weights("base"), "--only", "mask", "--readings", "mask"];
@@ -113,7 +128,10 @@ test("one command trains, measures, judges and draws; again, it does none of it 
     [`stage1=${weights("stage2")}`, /was trained for 2 steps; by these sizes stage1 is for 4/],
     [`base=${weights("base")}`, /the base is given by --base/],
     [`stage2=${weights("stage2")}`, /stage2 takes no part/],
-    [`stage1=${weights("stage1")} --seeds 2`, /rediff would begin 2 times with the same stage1/],
+    [
+      `stage1=${weights("stage1")} --seeds 2`,
+      /rediff of seed 2 begins with stage1 of that seed, and --weights stage1=… has 1/,
+    ],
     [`rediff=${weights("rediff")} --only complete`, /complete learns from the drafts of rediff/],
     [`stage1=${weights("stage1")}`, /was begun with .*"given".*Give another --out/],
   ] as const) {
