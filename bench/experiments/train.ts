@@ -64,7 +64,10 @@ function modelNamed(name: string): Model {
   return model;
 }
 
-/** `NAME=DIR` of each, or `NAME=DIR,DIR` for several seeds. Throws RediffError where there are no such weights, or they were trained for another number of steps. */
+/**
+ * `NAME=DIR` of each, or `NAME=DIR,DIR` for several seeds. Throws RediffError where there are no such weights, or they were
+ * trained for another number of steps.
+ */
 export function givenWeights(texts: readonly string[], sizes: Sizes): Given {
   return new Map(
     texts.map((text) => {

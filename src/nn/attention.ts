@@ -26,7 +26,8 @@ export interface AttentionContext {
 }
 
 /**
- * Bidirectional multi-head self-attention, x (B, T, C) to (B, T, C), or to (B, Tq, C) with `queries`: project, rotate, attend, project.
+ * Bidirectional multi-head self-attention, x (B, T, C) to (B, T, C), or to (B, Tq, C) with `queries`: project, rotate,
+ * attend, project.
  *
  * The head axis stays inside, (B, T, H, D), so nothing is transposed between projections and attention.
  */

@@ -59,7 +59,10 @@ const lanes8: MatmulVariant = {
 /** Rows of a that a copy of b must serve. */
 const ROWS_OF_COPY = 512;
 
-/** As `lanes8`, with b in uniform bindings: a fifth to a third faster on lavapipe where b is neither small nor very large. */
+/**
+ * As `lanes8`, with b in uniform bindings. On lavapipe a fifth to a third faster on Zen 4 where b is neither small nor very large,
+ * a tenth to a fifth slower on Zen 5: the adapter does not say which it is, so `rediff tune` must find out.
+ */
 const windows: MatmulVariant = {
   fits: (sizes, traits) =>
     lanes8.fits(sizes, traits) && fitsWindows(sizes) && (sizes.layout !== "NN" || sizes.M >= ROWS_OF_COPY),
@@ -202,7 +205,7 @@ const variants = {
   plain,
 } satisfies Readonly<Record<string, MatmulVariant>>;
 
-/** Measured with `rediff tune`; what is not named and fits no windows is lanes8, or padded where sizes are ragged. */
+/** Measured with `rediff tune` on Zen 4; what is not named and fits no windows is lanes8, or padded where sizes are ragged. */
 const lavapipe = {
   rest: "windows",
   "NN narrow": "plain",
